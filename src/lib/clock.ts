@@ -1,0 +1,34 @@
+/** Where time comes from. Every part that needs the time is handed one, so that a test can hand it another. */
+export interface Clock {
+  /** Milliseconds since the Unix epoch. */
+  now(): number
+}
+
+export const systemClock: Clock = { now: Date.now }
+
+/** Microseconds since the Unix epoch, the unit of stamps (DESIGN §7), with the fraction of a millisecond that Node can tell. */
+export function nowMicros(): number {
+  return Math.floor((performance.timeOrigin + performance.now()) * 1000)
+}
+
+/** Stops what `after` or `every` started. Safe to call twice. */
+export type Cancel = () => void
+
+/** Calls `listener` once after `ms`. Does not keep the process alive. */
+export function after(ms: number, listener: () => void): Cancel {
+  const timer = setTimeout(listener, ms)
+  timer.unref()
+  return () => clearTimeout(timer)
+}
+
+/** Calls `listener` every `ms`. Does not keep the process alive. */
+export function every(ms: number, listener: () => void): Cancel {
+  const timer = setInterval(listener, ms)
+  timer.unref()
+  return () => clearInterval(timer)
+}
+
+/** Resolves after `ms`, and keeps the process alive until then. */
+export function sleep(ms: number): Promise<void> {
+  return new Promise(resolve => setTimeout(resolve, ms))
+}

@@ -1,0 +1,56 @@
+import type { EventId, EventType, ThreadId } from './ids.ts'
+
+/**
+ * A frame but for its stamps: `before` + stamp + `,"prev":` + prev + `after`. The bus splices them in where it makes
+ * them, so a frame is encoded once, on the node that accepts the event (DESIGN §3). An ephemeral frame is `before` + `after`.
+ */
+export interface FramePieces {
+  readonly before: Buffer
+  readonly after: Buffer
+}
+
+export interface OriginEvent {
+  readonly id: EventId
+  readonly type: EventType
+  readonly thread: ThreadId | undefined
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  /** The exact bytes that the origin sent. */
+  readonly data: Buffer
+}
+
+export const PREV = ',"prev":'
+const OWN = Buffer.from(',"own":true}', 'latin1')
+const TYPE = ',"type":'
+
+/**
+ * Returns the pieces of an event in a chain. `id` stands before `type`, so that the frame up to `type` is also the
+ * frame for the left-out connection (see ownFrame). Ids and types need no JSON escaping: see their alphabet in ids.ts.
+ */
+export function chainedFrame(chain: string, event: OriginEvent): FramePieces {
+  return {
+    before: Buffer.from(`{"op":"event","chain":"${chain}","stamp":`, 'latin1'),
+    after: pieces(`,"id":"${event.id}"${TYPE}`, event),
+  }
+}
+
+/** Returns the pieces of an event that has no place in a chain. */
+export function ephemeralFrame(event: OriginEvent): FramePieces {
+  return { before: EPHEMERAL, after: pieces(`,"id":"${event.id}"${TYPE}`, event) }
+}
+
+const EPHEMERAL = Buffer.from('{"op":"event"', 'latin1')
+
+/** Returns what the connection that an event leaves out is sent, to keep its chain whole: no type, no thread, no data (CONTRACT 1). */
+export function ownFrame(frame: Buffer): Buffer {
+  return Buffer.concat([frame.subarray(0, frame.indexOf(TYPE)), OWN])
+}
+
+function pieces(start: string, { type, thread, at, data }: OriginEvent): Buffer {
+  const head = `${start}"${type}"${thread === undefined ? '' : `,"thread":"${thread}"`},"at":${at},"data":`
+  const bytes = Buffer.allocUnsafe(head.length + data.length + 1)
+  bytes.write(head, 0, 'latin1')
+  data.copy(bytes, head.length)
+  bytes[bytes.length - 1] = 0x7d // }
+  return bytes
+}
