@@ -25,6 +25,9 @@ export interface Bus {
    */
   subscribe(topics: readonly Topic[]): Promise<number[]>
 
+  /** Returns the heads of topics, followed or not, as `subscribe` does. */
+  heads(topics: readonly Topic[]): Promise<number[]>
+
   /** Lets go of topics. What was under way may still arrive. Costs one command that nobody waits for. */
   unsubscribe(topics: readonly Topic[]): void
 

@@ -32,3 +32,8 @@ export function every(ms: number, listener: () => void): Cancel {
 export function sleep(ms: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, ms))
 }
+
+/** Resolves when what came in with this turn of the event loop has been handled: for work that is cheaper in batches. */
+export function endOfTick(): Promise<void> {
+  return new Promise(resolve => setImmediate(resolve))
+}

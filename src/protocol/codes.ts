@@ -3,7 +3,6 @@ export const CLOSE = {
   badFrame: 4400,
   unauthenticated: 4401,
   forbidden: 4403,
-  frameTooLarge: 4413,
   draining: 4503,
 } as const
 
@@ -72,6 +71,7 @@ export const CODES = {
   scope_missing: { http: 403, says: "the server token's scope does not allow this call" },
   thread_not_allowed: { http: 403, says: 'the token does not name this thread' },
   permission_missing: { http: 403, says: 'the token names this thread without the permission that this needs' },
+  rate_limited: { http: 429, close: 4429, says: 'too much at once; slow down' },
   thread_limit: { http: 429, says: 'too many threads on one connection' },
   bad_frame: {
     http: 400,

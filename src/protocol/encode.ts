@@ -54,3 +54,8 @@ function pieces(start: string, { type, thread, at, data }: OriginEvent): Buffer 
   bytes[bytes.length - 1] = 0x7d // }
   return bytes
 }
+
+/** Returns the frame that tells a chain's clients of a loss that the relay itself noticed (CONTRACT 5). */
+export function gapFrame(chain: string, head: number, within: number): Buffer {
+  return Buffer.from(`{"op":"gap","chains":{"${chain}":${head}},"within":${within}}`, 'latin1')
+}

@@ -1,0 +1,26 @@
+import type { FastifySchema } from 'fastify'
+import type { TSchema } from 'typebox'
+import { Problem } from './schemas.ts'
+
+/** What OpenAPI says of a call beside its body and its answer: the same for all. */
+export function describeCall(summary: string, description: string, body: TSchema, answer: TSchema): FastifySchema {
+  const problem = (says: string): object => ({
+    description: says,
+    content: { 'application/problem+json': { schema: Problem } },
+  })
+  return {
+    summary,
+    description,
+    security: [{ server: [] }],
+    body,
+    response: {
+      200: { description: 'Done', content: { 'application/json': { schema: answer } } },
+      '4xx': problem('Refused: nothing was done'),
+      503: problem('The bus is down or the node is draining: send the same call again, with the same id'),
+    },
+  }
+}
+
+function problem(says: string): object {
+  return { description: says, content: { 'application/problem+json': { schema: Problem } } }
+}

@@ -1,0 +1,71 @@
+import { Type } from 'typebox'
+
+/**
+ * What the calls take and answer, for the OpenAPI page. They describe and do not check: readEvent does, since `data` must
+ * stay bytes; test/api/openapi.test.ts holds the two together.
+ */
+const Id = Type.Union([Type.String({ pattern: '^[A-Za-z0-9_.:@-]{1,128}$' }), Type.Integer({ minimum: 0 })], {
+  description: '1 to 128 of A-Z a-z 0-9 _ . : @ -, not only dots; an integer stands for its decimal string',
+})
+
+const Target = Type.Union(
+  [
+    Type.Object({ thread: Id }, { additionalProperties: false }),
+    Type.Object({ users: Type.Array(Id, { minItems: 1, maxItems: 1000 }) }, { additionalProperties: false }),
+    Type.Object({ site: Type.Literal(true) }, { additionalProperties: false }),
+  ],
+  { description: 'Exactly one of thread, users and site' },
+)
+
+export const Event = Type.Object(
+  {
+    to: Target,
+    thread: Type.Optional(Id),
+    type: Type.String({ pattern: '^[A-Za-z0-9_.:-]{1,64}$' }),
+    data: Type.Any({ description: 'Any JSON; its bytes reach the clients unchanged' }),
+    id: Type.Optional(Id),
+    ephemeral: Type.Optional(
+      Type.Boolean({ description: 'Without a place in the chain: lost to who is not connected' }),
+    ),
+    except: Type.Optional(
+      Type.String({ description: 'A connection id: its client gets the place in the chain, not the content' }),
+    ),
+  },
+  { additionalProperties: false },
+)
+
+export const Batch = Type.Object(
+  { events: Type.Array(Event, { minItems: 1, maxItems: 1000 }) },
+  { additionalProperties: false },
+)
+
+const Stamps = Type.Record(Type.String(), Type.Integer(), {
+  description: 'By chain: thread:42, user:7 or site. Microseconds; empty for an ephemeral event',
+})
+
+export const Published = Type.Object({
+  id: Type.String(),
+  stamps: Stamps,
+  duplicate: Type.Optional(Type.Literal(true)),
+})
+
+export const Results = Type.Object({
+  results: Type.Array(
+    Type.Union([
+      Published,
+      Type.Object({
+        error: Type.Object({ code: Type.String(), message: Type.String(), pointer: Type.Optional(Type.String()) }),
+      }),
+    ]),
+    { description: 'In the order of events' },
+  ),
+})
+
+export const Problem = Type.Object({
+  type: Type.String(),
+  title: Type.String(),
+  status: Type.Integer(),
+  code: Type.String({ description: 'Stable; see docs/errors.md' }),
+  detail: Type.String(),
+  pointer: Type.Optional(Type.String({ description: 'JSON Pointer to the field that is wrong' })),
+})

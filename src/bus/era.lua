@@ -1,0 +1,18 @@
+-- Names a partition's era, beginning a new one if the primary is another than the one that began the last (DESIGN §7).
+--
+-- KEYS  [1] the partition's era: a hash {run_id, since}
+-- ARGV  [1] the primary's run id   [2] the newest stamp that the caller has forwarded, or 0
+-- Returns the era's start in microseconds.
+local TTL = 1209600 -- 14 days: an era outlives the heads (7 days) that it explains; nodes renew it hourly
+
+local run_id, newest = ARGV[1], tonumber(ARGV[2])
+local known = redis.call('HMGET', KEYS[1], 'run_id', 'since')
+local since = tonumber(known[2])
+if known[1] ~= run_id or not since then
+  local time = redis.call('TIME')
+  -- One second ahead, since hosts of Redis may differ by that much (CONTRACT 4).
+  since = math.max(time[1] * 1000000 + time[2], newest) + 1000000
+  redis.call('HSET', KEYS[1], 'run_id', run_id, 'since', string.format('%.0f', since))
+end
+redis.call('EXPIRE', KEYS[1], TTL)
+return since

@@ -1,0 +1,48 @@
+import type { ClientFrame } from '../protocol/decode.ts'
+import type { Json } from '../protocol/raw-json.ts'
+import { Refusal } from '../protocol/refusal.ts'
+import { siteTopic, userTopic } from '../protocol/topic.ts'
+import type { UserIdentity } from '../trust/trust.ts'
+import type { Connection } from './connection.ts'
+import { join, readSince } from './join.ts'
+import type { Services } from './services.ts'
+
+/** `connect`: says who the client is, and subscribes it to its own chain and the site's. The first frame, and only the first. */
+export async function connect(connection: Connection, { id, fields }: ClientFrame, services: Services): Promise<void> {
+  const since = readSince(fields.since)
+  const identity = await services.trust.verifyUser(readToken(fields.token), readLicence(fields.licence))
+  checkWebOrigin(identity, connection.webOrigin)
+  const { site, user, expires } = identity
+  const topics = [userTopic(site.id, user), siteTopic(site.id)]
+  const chains = await join(connection, topics, since, services)
+  connection.authenticate(identity)
+  connection.send({
+    op: 'connected',
+    id,
+    connection: connection.id,
+    user,
+    site: site.id,
+    expires,
+    heartbeat: services.heartbeat,
+    chains,
+  })
+  if (!services.hub.busUp) connection.send('{"op":"status","bus":"down"}')
+}
+
+function readToken(value: Json | undefined): string {
+  if (value === undefined || value === null) throw new Refusal('token_missing')
+  if (typeof value !== 'string') throw new Refusal('token_malformed')
+  return value
+}
+
+function readLicence(value: Json | undefined): string | undefined {
+  if (value === undefined || value === null) return undefined
+  if (typeof value !== 'string') throw new Refusal('licence_malformed')
+  return value
+}
+
+// A page elsewhere that got hold of a token must not use it from its visitors' browsers. What sends no Origin is no
+// browser, and could send any (CONTRACT 14).
+function checkWebOrigin({ site }: UserIdentity, webOrigin: string | undefined): void {
+  if (webOrigin !== undefined && !site.origins.has(webOrigin)) throw new Refusal('origin_not_allowed', webOrigin)
+}

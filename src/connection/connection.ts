@@ -1,0 +1,178 @@
+import { errorFacts } from '../observe/log.ts'
+import { closeCode } from '../protocol/codes.ts'
+import { decodeFrame, type ClientFrame } from '../protocol/decode.ts'
+import type { ConnectionId } from '../protocol/ids.ts'
+import { Refusal } from '../protocol/refusal.ts'
+import type { Topic } from '../protocol/topic.ts'
+import type { UserIdentity } from '../trust/trust.ts'
+import { connect } from './connect.ts'
+import type { Services } from './services.ts'
+import type { Socket } from './socket.ts'
+import { subscribe } from './subscribe.ts'
+import { unsubscribe } from './unsubscribe.ts'
+
+/** Does what a frame asks for and answers it. A Refusal that it throws is told to the client. */
+export type Op = (connection: Connection, frame: ClientFrame, services: Services) => Promise<void> | void
+
+const OPS: ReadonlyMap<string, Op> = new Map<string, Op>([
+  ['connect', connect],
+  ['subscribe', subscribe],
+  ['unsubscribe', unsubscribe],
+])
+
+/** Bytes of a frame before a site is known; then the site's limit counts. */
+const FRAME_BYTES = 65_536
+/** Frames that may wait while one is being worked on. */
+const WAITING = 256
+
+/**
+ * One WebSocket's life: new (waits for `connect`) → connected → closed. One object of a fixed shape per socket: no
+ * closure, no timer, no list of its topics (uWebSockets has that).
+ */
+export class Connection {
+  readonly id: ConnectionId
+  readonly openedAt: number
+  /** In which second of the heartbeat it is pinged: another for each connection, so that pings do not come in bursts. */
+  readonly phase: number
+  readonly #socket: Socket
+  readonly #services: Services
+  #identity: UserIdentity | undefined
+  #closed = false
+  #working: Promise<void> | undefined
+  #waiting = 0
+  #webOrigin: string | undefined
+
+  constructor(id: ConnectionId, phase: number, socket: Socket, webOrigin: string | undefined, services: Services) {
+    this.id = id
+    this.phase = phase
+    this.openedAt = services.clock.now()
+    this.#webOrigin = webOrigin
+    this.#socket = socket
+    this.#services = services
+  }
+
+  get identity(): UserIdentity | undefined {
+    return this.#identity
+  }
+
+  /** The Origin header of the page (RFC 6454 §7) until the connection is authenticated; undefined when the peer is not a browser. */
+  get webOrigin(): string | undefined {
+    return this.#webOrigin
+  }
+
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  /** Takes a message from the socket. The bytes are read before this returns. */
+  receive(message: Buffer, isBinary: boolean): void {
+    const limit = this.#identity?.site.limits.frameBytes ?? FRAME_BYTES
+    if (message.length > limit) return this.refuse(new Refusal('too_large', `a frame may have ${limit} bytes`))
+    if (isBinary) return this.refuse(new Refusal('bad_frame', 'a binary message'))
+    const frame = decodeFrame(message)
+    if (frame instanceof Refusal) return this.refuse(frame)
+    this.#services.metrics.frameReceived(OPS.has(frame.op) ? frame.op : 'unknown')
+    if (this.#waiting === WAITING) return this.refuse(new Refusal('rate_limited', 'too many frames are waiting'))
+    this.#enqueue(frame)
+  }
+
+  /** Sends a frame; does nothing once the socket has closed. */
+  send(frame: object | string): void {
+    if (!this.#closed) this.#socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame))
+  }
+
+  /** Tells the client of a refusal, and closes the connection if that is what goes with it. */
+  refuse(refusal: Refusal, id?: number): void {
+    const { code, message, retryAfter } = refusal
+    this.#services.metrics.refused(code)
+    this.send({ op: 'error', id, code, message, retry_after: retryAfter })
+    const close = closeCode(code)
+    if (close !== undefined) this.close(close, code)
+  }
+
+  close(code: number, reason: string): void {
+    if (!this.#closed) this.#socket.end(code, reason)
+  }
+
+  /** To be called when the socket has closed, for whatever reason: from then on it is not touched. */
+  closedBy(code: number): void {
+    this.#closed = true
+    this.#services.metrics.connectionClosed(code)
+    const { user, site } = this.#identity ?? {}
+    this.#services.log.debug({ connection: this.id, site: site?.id, user, code }, 'closed')
+  }
+
+  authenticate(identity: UserIdentity): void {
+    this.#identity = identity
+    this.#webOrigin = undefined
+    const { user, site } = identity
+    this.#services.log.debug({ connection: this.id, site: site.id, user }, 'connected')
+  }
+
+  join(topics: readonly Topic[]): void {
+    if (!this.#closed) for (const topic of topics) this.#socket.subscribe(topic)
+  }
+
+  leave(topics: readonly Topic[]): void {
+    if (!this.#closed) for (const topic of topics) this.#socket.unsubscribe(topic)
+  }
+
+  hears(topic: Topic): boolean {
+    return !this.#closed && this.#socket.isSubscribed(topic)
+  }
+
+  topicCount(): number {
+    return this.#closed ? 0 : this.#socket.getTopics().length
+  }
+
+  /** Publishes to a topic's other subscribers on this node, and sends this one something else, or nothing. */
+  publishExceptMe(topic: Topic, frame: Buffer, instead: Buffer | undefined): void {
+    if (this.#closed) return
+    this.#socket.publish(topic, frame)
+    if (instead !== undefined) this.#socket.send(instead)
+  }
+
+  /** Frames are worked on in their order; one that takes longer than its tick makes the next ones wait. */
+  #enqueue(frame: ClientFrame): void {
+    const before = this.#working
+    let working: Promise<void> | undefined
+    if (before === undefined) working = this.#work(frame)
+    else {
+      this.#waiting++
+      working = before.then(() => {
+        this.#waiting--
+        return this.#work(frame)
+      })
+    }
+    if (working === undefined) return
+    const done = working.then(() => {
+      if (this.#working === done) this.#working = undefined
+    })
+    this.#working = done
+  }
+
+  #work(frame: ClientFrame): Promise<void> | undefined {
+    if (this.#closed) return undefined
+    try {
+      return this.#dispatch(frame)?.catch((error: unknown) => this.#failed(error, frame))
+    } catch (error) {
+      this.#failed(error, frame)
+      return undefined
+    }
+  }
+
+  #dispatch(frame: ClientFrame): Promise<void> | undefined {
+    const op = OPS.get(frame.op)
+    const first = this.#identity === undefined
+    if (first && op !== connect) throw new Refusal('connect_first')
+    if (!first && op === connect) throw new Refusal('bad_frame', 'a second connect')
+    if (op === undefined) throw new Refusal('unknown_op', `known are ${[...OPS.keys()].join(', ')}`)
+    return op(this, frame, this.#services) ?? undefined
+  }
+
+  #failed(error: unknown, { op, id }: ClientFrame): void {
+    if (error instanceof Refusal) return this.refuse(error, id)
+    this.#services.log.error({ connection: this.id, op, ...errorFacts(error) }, 'an op failed')
+    this.refuse(new Refusal('internal'), id)
+  }
+}

@@ -1,0 +1,16 @@
+import type { Hub } from '../hub/hub.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Log } from '../observe/log.ts'
+import type { Metrics } from '../observe/metrics.ts'
+import type { Trust } from '../trust/trust.ts'
+
+/** What the ops of a connection work with: one for all connections of a node. */
+export interface Services {
+  readonly trust: Trust
+  readonly hub: Hub
+  readonly clock: Clock
+  readonly metrics: Metrics
+  readonly log: Log
+  /** Seconds between pings, 5 to 60. */
+  readonly heartbeat: number
+}

@@ -1,0 +1,13 @@
+import type { Topic } from '../protocol/topic.ts'
+
+/** The one WebSocket under a connection. uWebSockets' own object is one; only connection.ts calls it, and only while it is open. */
+export interface Socket {
+  send(text: string | Buffer): unknown
+  /** Publishes to all subscribers of a topic but this one. */
+  publish(topic: Topic, frame: Buffer): unknown
+  end(code: number, reason: string): void
+  subscribe(topic: Topic): unknown
+  unsubscribe(topic: Topic): unknown
+  isSubscribed(topic: Topic): boolean
+  getTopics(): string[]
+}

@@ -1,0 +1,63 @@
+import type { ClientFrame } from '../protocol/decode.ts'
+import { parseThreadId, type ThreadId } from '../protocol/ids.ts'
+import type { Json } from '../protocol/raw-json.ts'
+import { Refusal } from '../protocol/refusal.ts'
+import { threadTopic } from '../protocol/topic.ts'
+import { READ } from '../trust/permissions.ts'
+import type { Connection } from './connection.ts'
+import { join, readSince } from './join.ts'
+import type { Services } from './services.ts'
+
+/** The user's own topic and the site's, which every connection has. */
+const OWN_TOPICS = 2
+
+/** `subscribe`: listens to threads that the token names with `read`. What is refused is refused thread by thread. */
+export async function subscribe(
+  connection: Connection,
+  { id, fields }: ClientFrame,
+  services: Services,
+): Promise<void> {
+  const since = readSince(fields.since)
+  const { allowed, refused } = sort(connection, readThreads(fields.threads))
+  for (const { code } of refused.values()) services.metrics.refused(code)
+  const site = connection.identity!.site.id
+  const topics = allowed.map(thread => threadTopic(site, thread))
+  const chains = await join(connection, topics, since, services)
+  connection.send({ op: 'subscribed', id, chains, ...(refused.size === 0 ? {} : { refused: describe(refused) }) })
+}
+
+/** Reads a list of thread ids; doubles are removed. */
+export function readThreads(value: Json | undefined): ThreadId[] {
+  if (!Array.isArray(value) || value.length === 0) throw new Refusal('bad_field', 'threads is a list of thread ids')
+  const threads = value.map(item => {
+    const thread = parseThreadId(item)
+    if (thread === undefined) throw new Refusal('bad_id', 'in threads')
+    return thread
+  })
+  return [...new Set(threads)]
+}
+
+function sort(
+  connection: Connection,
+  asked: readonly ThreadId[],
+): { allowed: ThreadId[]; refused: Map<ThreadId, Refusal> } {
+  const { site, threads } = connection.identity!
+  const allowed: ThreadId[] = []
+  const refused = new Map<ThreadId, Refusal>()
+  let room = site.limits.threads + OWN_TOPICS - connection.topicCount()
+  for (const thread of asked) {
+    const permissions = threads.get(thread)
+    if (permissions === undefined) refused.set(thread, new Refusal('thread_not_allowed'))
+    else if ((permissions & READ) === 0) refused.set(thread, new Refusal('permission_missing', 'read'))
+    else if (connection.hears(threadTopic(site.id, thread))) allowed.push(thread)
+    else if (room > 0) {
+      allowed.push(thread)
+      room--
+    } else refused.set(thread, new Refusal('thread_limit', `${site.limits.threads}`))
+  }
+  return { allowed, refused }
+}
+
+function describe(refused: ReadonlyMap<ThreadId, Refusal>): object {
+  return Object.fromEntries([...refused].map(([thread, { code, message }]) => [thread, { code, message }]))
+}

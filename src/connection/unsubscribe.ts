@@ -1,0 +1,11 @@
+import type { ClientFrame } from '../protocol/decode.ts'
+import { threadTopic } from '../protocol/topic.ts'
+import type { Connection } from './connection.ts'
+import { readThreads } from './subscribe.ts'
+
+/** `unsubscribe`: hears no more of these threads, whether it did before or not. */
+export function unsubscribe(connection: Connection, { id, fields }: ClientFrame): void {
+  const site = connection.identity!.site.id
+  connection.leave(readThreads(fields.threads).map(thread => threadTopic(site, thread)))
+  connection.send({ op: 'unsubscribed', id })
+}

@@ -1,0 +1,139 @@
+import type * as UWS from 'uws-20.57'
+import type { Connection } from '../connection/connection.ts'
+import type { Connections } from '../connection/connections.ts'
+import type { OutgoingEvent, Outlet } from '../hub/outlet.ts'
+import { nowMicros } from '../lib/clock.ts'
+import type { Metrics } from '../observe/metrics.ts'
+import type { ConnectionId } from '../protocol/ids.ts'
+import type { Topic } from '../protocol/topic.ts'
+import { upgrade, type SocketData } from './upgrade.ts'
+
+export interface GatewayOptions {
+  readonly uws: typeof UWS
+  readonly connections: Connections
+  readonly metrics: Metrics
+  /** Seconds between pings. */
+  readonly heartbeat: number
+  /** Called when a topic's number of sockets becomes 0 or 1. */
+  readonly listenersChanged: (topic: Topic, count: number) => void
+}
+
+/** Bytes of any frame, whatever a site allows; a larger one ends the socket before it is read (CONTRACT 24). */
+const PAYLOAD = 262_144
+/** Bytes that may wait for a slow client before its socket is closed. */
+const BACKPRESSURE = 1_048_576
+/** uWebSockets' LIBUS_LISTEN_EXCLUSIVE_PORT: its types declare an enum that its binary does not export. */
+const EXCLUSIVE_PORT = 1
+
+/** The WebSocket port. All of uWebSockets.js is in this folder. */
+export class Gateway implements Outlet {
+  readonly #options: GatewayOptions
+  readonly #app: UWS.TemplatedApp
+  #listening: UWS.us_listen_socket | undefined
+  #outbox: OutgoingEvent[] = []
+  #draining = false
+
+  constructor(options: GatewayOptions) {
+    this.#options = options
+    this.#app = options.uws.App()
+    this.#app.ws<SocketData>('/v1/ws', this.#behavior())
+    this.#app.any('/*', response => {
+      response.writeStatus('404 Not Found').end('Throughline: WebSockets are at /v1/ws\n')
+    })
+  }
+
+  /** Takes the port, for this process alone: uWebSockets would share it with a second one started by mistake. Returns the port taken. */
+  listen(host: string, port: number): Promise<number> {
+    return new Promise((resolve, reject) => {
+      // The types know no options beside a host; the binaries do (uWebSockets.js 20.30 and 20.57).
+      const listen = this.#app.listen.bind(this.#app) as unknown as ListenWithOptions
+      listen(host, port, EXCLUSIVE_PORT, socket => {
+        if (!socket) return reject(portTaken(host, port))
+        this.#listening = socket
+        resolve(this.#options.uws.us_socket_local_port(socket))
+      })
+    })
+  }
+
+  publish(item: OutgoingEvent): void {
+    // Inside a handler of uWebSockets each overflow would be a system call of its own: collecting what comes in a tick
+    // and publishing outside is ten times faster under load (bench/README.md).
+    if (this.#outbox.push(item) === 1) setImmediate(() => this.flush())
+  }
+
+  flush(): void {
+    if (this.#outbox.length === 0) return
+    const items = this.#outbox
+    this.#outbox = []
+    for (const item of items) this.#deliver(item)
+  }
+
+  subscribers(topic: Topic): number {
+    return this.#app.numSubscribers(topic)
+  }
+
+  owns(connection: ConnectionId): boolean {
+    return this.#options.connections.get(connection) !== undefined
+  }
+
+  broadcast(frame: string): void {
+    this.flush()
+    this.#options.connections.broadcast(frame)
+  }
+
+  /** Lets nobody in any more. */
+  stopListening(): void {
+    this.#draining = true
+    if (this.#listening !== undefined) this.#options.uws.us_listen_socket_close(this.#listening)
+    this.#listening = undefined
+  }
+
+  #deliver({ topic, frame, stamp, except, instead }: OutgoingEvent): void {
+    const count = this.#app.numSubscribers(topic)
+    if (count === 0) return
+    const left = except === undefined ? undefined : this.#options.connections.get(except)
+    if (left?.hears(topic) === true) left.publishExceptMe(topic, frame, instead)
+    else this.#app.publish(topic, frame)
+    this.#options.metrics.delivered(count, stamp === 0 ? undefined : (nowMicros() - stamp) / 1e6)
+  }
+
+  #behavior(): UWS.WebSocketBehavior<SocketData> {
+    const { connections, heartbeat, listenersChanged } = this.#options
+    return {
+      maxPayloadLength: PAYLOAD,
+      maxBackpressure: BACKPRESSURE,
+      // By default a slow socket would be skipped without a word. Closed, its client comes back and compares (DESIGN §7).
+      closeOnBackpressureLimit: true,
+      idleTimeout: heartbeat * 2,
+      sendPingsAutomatically: true,
+      upgrade: (response, request, context) => upgrade(response, request, context, this.#draining),
+      open: ws => {
+        const data = ws.getUserData()
+        data.connection = connections.open(ws, data.webOrigin)
+        data.webOrigin = undefined
+      },
+      message: (ws, message, isBinary) => {
+        connectionOf(ws).receive(Buffer.from(message), isBinary)
+      },
+      close: (ws, code) => connections.closed(connectionOf(ws), code),
+      subscription: (_ws, topic, count, before) => {
+        if (count === 0 || before === 0) listenersChanged(Buffer.from(topic).toString('latin1') as Topic, count)
+      },
+    }
+  }
+}
+
+type ListenWithOptions = (
+  host: string,
+  port: number,
+  options: number,
+  done: (socket: UWS.us_listen_socket | false) => void,
+) => void
+
+function portTaken(host: string, port: number): Error {
+  return Object.assign(new Error(`listen EADDRINUSE: ${host}:${port} cannot be listened on`), { code: 'EADDRINUSE' })
+}
+
+function connectionOf(ws: UWS.WebSocket<SocketData>): Connection {
+  return ws.getUserData().connection!
+}

@@ -1,0 +1,123 @@
+import type { Bus } from '../bus/bus.ts'
+import { endOfTick } from '../lib/clock.ts'
+import { Refusal } from '../protocol/refusal.ts'
+import type { Topic } from '../protocol/topic.ts'
+
+interface Joining {
+  readonly done: Promise<void>
+  /** The newest stamp that came before the head was read. */
+  newest: number
+}
+
+/** Milliseconds that a chain is kept without a listener, so that a page reload costs the bus nothing. */
+const PAUSE = 10_000
+
+/**
+ * The chains that this node follows, each with the last stamp that it forwarded. Who listens to them is in
+ * uWebSockets' topic tree alone; this only asks it, before letting go.
+ */
+export class Chains {
+  readonly #bus: Bus
+  readonly #last = new Map<Topic, number>()
+  readonly #joining = new Map<Topic, Joining>()
+  // When each was last seen without a listener, oldest first.
+  readonly #idle = new Map<Topic, number>()
+  #batch: Topic[] = []
+  #batchDone: Promise<void> | undefined
+
+  constructor(bus: Bus) {
+    this.#bus = bus
+  }
+
+  get size(): number {
+    return this.#last.size
+  }
+
+  topics(): IterableIterator<Topic> {
+    return this.#last.keys()
+  }
+
+  /** The last stamp forwarded, or the head read if newer; 0 when neither is known. Undefined if the chain is not followed. */
+  last(topic: Topic): number | undefined {
+    return this.#last.get(topic)
+  }
+
+  /**
+   * Follows chains: what is published to them once this resolves is delivered. Returns undefined when all were followed
+   * already. What is asked for in one tick goes to the bus together.
+   * Does not reject: while the bus is down the chain is followed from its return on.
+   */
+  follow(topics: readonly Topic[], now: number): Promise<unknown> | undefined {
+    const waits = new Set<Promise<void>>()
+    for (const topic of topics) {
+      // Whoever follows may be gone before it subscribes; then the chain is let go of like any other.
+      this.#idle.delete(topic)
+      this.#idle.set(topic, now)
+      if (this.#last.has(topic)) continue
+      const joining = this.#joining.get(topic) ?? this.#join(topic)
+      waits.add(joining.done)
+    }
+    return waits.size === 0 ? undefined : Promise.all(waits)
+  }
+
+  /** Takes over a head that was read later. */
+  raise(topic: Topic, head: number): void {
+    if (head > (this.#last.get(topic) ?? head)) this.#last.set(topic, head)
+  }
+
+  /** Takes note of an event and returns whether it is to be forwarded: never twice, and never before the head (CONTRACT 2). */
+  advance(topic: Topic, stamp: number): boolean {
+    const last = this.#last.get(topic)
+    if (last === undefined) {
+      const joining = this.#joining.get(topic)
+      if (joining !== undefined && stamp > joining.newest) joining.newest = stamp
+      return false
+    }
+    if (stamp <= last) return false
+    this.#last.set(topic, stamp)
+    return true
+  }
+
+  /** To be called when a topic lost its last listener, or gained its first. */
+  listenersChanged(topic: Topic, count: number, now: number): void {
+    this.#idle.delete(topic)
+    if (count === 0 && this.#last.has(topic)) this.#idle.set(topic, now)
+  }
+
+  /** Lets go of the chains that have had no listener for a while. */
+  release(now: number, listeners: (topic: Topic) => number): void {
+    const idle: Topic[] = []
+    for (const [topic, since] of this.#idle) {
+      if (since + PAUSE > now) break
+      this.#idle.delete(topic)
+      if (listeners(topic) > 0 || !this.#last.delete(topic)) continue
+      idle.push(topic)
+    }
+    if (idle.length > 0) this.#bus.unsubscribe(idle)
+  }
+
+  #join(topic: Topic): Joining {
+    this.#batch.push(topic)
+    this.#batchDone ??= endOfTick().then(() => this.#joinBatch())
+    const joining = { done: this.#batchDone, newest: 0 }
+    this.#joining.set(topic, joining)
+    return joining
+  }
+
+  async #joinBatch(): Promise<void> {
+    const topics = this.#batch
+    this.#batch = []
+    this.#batchDone = undefined
+    let heads: number[] | undefined
+    try {
+      heads = await this.#bus.subscribe(topics)
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error
+    } finally {
+      for (const [i, topic] of topics.entries()) {
+        this.#last.set(topic, Math.max(heads?.[i] ?? 0, this.#joining.get(topic)!.newest))
+        this.#joining.delete(topic)
+      }
+    }
+  }
+}

@@ -1,0 +1,53 @@
+import type { Bus, Publication } from '../bus/bus.ts'
+import { randomId } from '../lib/random.ts'
+import { chainedFrame, ephemeralFrame } from '../protocol/encode.ts'
+import type { ConnectionId, EventId, EventType, SiteId, ThreadId, UserId } from '../protocol/ids.ts'
+import { chainName, clientChainName, siteTopic, threadTopic, userTopic, type Topic } from '../protocol/topic.ts'
+
+/** What an origin asks for, checked. */
+export interface PublishRequest {
+  readonly to: Target
+  readonly type: EventType
+  readonly thread?: ThreadId
+  /** The exact bytes that the origin sent. */
+  readonly data: Buffer
+  readonly id?: EventId
+  readonly ephemeral: boolean
+  readonly except?: ConnectionId
+}
+
+export type Target = { readonly thread: ThreadId } | { readonly users: readonly UserId[] } | { readonly site: true }
+
+export interface Published {
+  readonly id: EventId
+  /** By chain, as origins name them; empty for an ephemeral event. */
+  readonly stamps: Record<string, number>
+  /** There when every chain had seen the id. */
+  readonly duplicate?: true
+}
+
+/** Builds an event's frame, once, and gives it to the bus. Rejects with `bus_down`. `at` is in milliseconds. */
+export async function publish(bus: Bus, site: SiteId, request: PublishRequest, at: number): Promise<Published> {
+  const { to, type, data, ephemeral } = request
+  const topics = topicsOf(site, to)
+  const id = request.id ?? (randomId(16) as EventId)
+  const event = { id, type, thread: 'thread' in to ? to.thread : request.thread, at, data }
+  const publication: Publication = {
+    topics,
+    // All topics of one publication are of one kind, so clients know their chain by the same name: one frame for all.
+    frame: ephemeral ? ephemeralFrame(event) : chainedFrame(clientChainName(topics[0]!), event),
+    ephemeral,
+    ...(request.id === undefined ? {} : { id }),
+    ...(request.except === undefined ? {} : { except: request.except }),
+  }
+  const placed = await bus.publish(publication)
+  const stamps: Record<string, number> = {}
+  if (!ephemeral) for (const [i, topic] of topics.entries()) stamps[chainName(topic)] = placed[i]!.stamp
+  return { id, stamps, ...(placed.every(({ duplicate }) => duplicate) ? { duplicate: true } : {}) }
+}
+
+function topicsOf(site: SiteId, to: Target): Topic[] {
+  if ('thread' in to) return [threadTopic(site, to.thread)]
+  if ('users' in to) return to.users.map(user => userTopic(site, user))
+  return [siteTopic(site)]
+}

@@ -1,0 +1,95 @@
+import type { AddressInfo } from 'node:net'
+import { openAdmin } from './admin/admin.ts'
+import { openApi } from './api/api.ts'
+import type { Bus } from './bus/bus.ts'
+import { MemoryBus } from './bus/memory.ts'
+import { openRedisBus } from './bus/redis.ts'
+import type { Config } from './config/schema.ts'
+import { version } from './config/version.ts'
+import { Connections } from './connection/connections.ts'
+import { Gateway } from './gateway/gateway.ts'
+import { loadUws } from './gateway/uws.ts'
+import { Hub } from './hub/hub.ts'
+import { sleep, systemClock } from './lib/clock.ts'
+import { openLog } from './observe/log.ts'
+import { PrometheusMetrics } from './observe/prometheus.ts'
+import { openTrust } from './trust/trust.ts'
+
+const HEARTBEAT = 25
+/** The share of the drain time within which clients are asked to leave; the rest is for those who were slow to. */
+const DRAIN_SHARE = 0.8
+
+export interface Node {
+  /** Sends the clients elsewhere, lets publishes finish, and closes everything (DESIGN §13). */
+  drain(): Promise<void>
+}
+
+/** Starts one node: parts bottom up, wires between them, then ports. Rejects before a port is open if anything is wrong. */
+export async function startNode(config: Config): Promise<Node> {
+  const log = openLog(config.logLevel)
+  const { uws, version: uwsVersion } = loadUws(config.uwsBinary)
+  const build = { version: version(), node: process.versions.node, uws: uwsVersion }
+  const metrics = new PrometheusMetrics(build)
+  const clock = systemClock
+
+  const trust = await openTrust({
+    clock,
+    warn: (message, facts) => log.warn(facts, message),
+    ...(config.sites === undefined ? {} : { sites: config.sites }),
+    ...(config.operatorJwks === undefined ? {} : { operatorJwks: config.operatorJwks }),
+    ...(config.revoked === undefined ? {} : { revoked: config.revoked }),
+  })
+  const bus = await openBus()
+  const hub = new Hub({ bus, clock, metrics, log })
+  const connections = new Connections({ trust, hub, clock, metrics, log, heartbeat: HEARTBEAT })
+  const gateway = new Gateway({
+    uws,
+    connections,
+    metrics,
+    heartbeat: HEARTBEAT,
+    listenersChanged: (topic, count) => hub.listenersChanged(topic, count),
+  })
+  const api = await openApi({ hub, trust, metrics, log, version: build.version })
+  let draining = false
+  const admin = openAdmin({ metrics, busUp: () => bus.up, draining: () => draining })
+
+  // Events go up through these two, tied once, before a port is open.
+  bus.listen(hub)
+  hub.attach(gateway)
+  metrics.observe({ connections: () => connections.size, chains: () => hub.chainCount })
+  metrics.busUp(bus.up)
+
+  log.info({ ...build, bus: config.bus.kind }, 'throughline')
+  await admin.listen(config.adminListen)
+  listening('admin', config.adminListen.host, (admin.server.address() as AddressInfo).port)
+  await api.listen(config.apiListen)
+  listening('api', config.apiListen.host, (api.server.address() as AddressInfo).port)
+  listening('ws', config.wsListen.host, await gateway.listen(config.wsListen.host, config.wsListen.port))
+
+  return {
+    async drain() {
+      draining = true
+      gateway.stopListening()
+      const until = clock.now() + config.drainSeconds * 1000
+      log.info({ connections: connections.size, seconds: config.drainSeconds }, 'draining')
+      connections.drain(Math.round(config.drainSeconds * 1000 * DRAIN_SHARE))
+      while (connections.size > 0 && clock.now() < until) await sleep(50)
+      connections.close()
+      await api.close()
+      hub.close()
+      await bus.close()
+      trust.close()
+      await admin.close()
+      log.info({}, 'drained')
+    },
+  }
+
+  async function openBus(): Promise<Bus> {
+    if (config.bus.kind === 'memory') return new MemoryBus()
+    return openRedisBus({ address: config.bus, prefix: config.prefix, log, metrics })
+  }
+
+  function listening(port: string, host: string, number: number): void {
+    log.info({ port, address: `${host.includes(':') ? `[${host}]` : host}:${number}` }, 'listening')
+  }
+}

@@ -1,0 +1,16 @@
+import type { Code } from '../protocol/codes.ts'
+
+/** What is counted. Each part is handed this interface; prometheus.ts is the one that keeps the numbers. */
+export interface Metrics {
+  connectionOpened(): void
+  connectionClosed(code: number): void
+  /** A refused token, licence or web origin, or, for other codes, a refused frame or call. */
+  refused(code: Code): void
+  frameReceived(op: string): void
+  published(source: 'api' | 'client', seconds: number): void
+  /** One event handed to the sockets of `subscribers`; `seconds` from its stamp until then, where it has one. */
+  delivered(subscribers: number, seconds: number | undefined): void
+  gap(cause: 'bus' | 'era' | 'origin', chains: number): void
+  busUp(up: boolean): void
+  busRoundtrip(seconds: number): void
+}

@@ -1,0 +1,150 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
+import type { Code } from '../protocol/codes.ts'
+import type { Metrics } from './metrics.ts'
+
+/** What is asked for when it is scraped, and not told as it happens. */
+export interface Gauges {
+  connections(): number
+  chains(): number
+}
+
+export interface BuildInfo {
+  readonly version: string
+  readonly node: string
+  readonly uws: string
+}
+
+const FAST = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
+
+/** The numbers, for Prometheus (docs/metrics.md). Base units, histograms and no summaries, and no site label (DESIGN §12). */
+export class PrometheusMetrics implements Metrics {
+  readonly #registry = new Registry()
+  readonly #opened = this.#counter('connections_opened_total', 'WebSockets opened')
+  readonly #closed = this.#counter('connections_closed_total', 'WebSockets closed, by close code', ['code'])
+  readonly #authFailures = this.#counter('auth_failures_total', 'Refused tokens, licences and web origins, by code', [
+    'code',
+  ])
+  readonly #refusals = this.#counter('refusals_total', 'Everything else that was refused, on either port, by code', [
+    'code',
+  ])
+  readonly #frames = this.#counter('frames_received_total', 'Frames received from clients, by op', ['op'])
+  readonly #published = this.#counter('events_published_total', 'Events accepted and handed to the bus', ['source'])
+  readonly #publishSeconds = this.#histogram(
+    'event_publish_seconds',
+    'From an event being accepted to the bus confirming it',
+  )
+  readonly #deliveries = this.#counter('deliveries_total', 'Events handed to sockets, counted per socket')
+  readonly #latency = this.#histogram(
+    'delivery_latency_seconds',
+    "From an event's stamp to its writing to the sockets of this node",
+  )
+  readonly #gaps = this.#counter('gaps_total', 'Chains whose clients were sent gap, by cause', ['cause'])
+  readonly #busUp = this.#gauge('bus_up', 'Whether what is published now would come back')
+  readonly #roundtrip = this.#histogram('bus_roundtrip_seconds', "A tick's way through the bus and back")
+
+  constructor({ version, node, uws }: BuildInfo) {
+    collectDefaultMetrics({ register: this.#registry })
+    // Gauges that Prometheus' naming rules would take for counters; nobody needs them.
+    for (const kind of ['handles', 'requests', 'resources']) {
+      this.#registry.removeSingleMetric(`nodejs_active_${kind}`)
+      this.#registry.removeSingleMetric(`nodejs_active_${kind}_total`)
+    }
+    this.#gauge('build_info', 'Always 1; its labels tell the versions', ['version', 'node', 'uws']).set(
+      { version, node, uws },
+      1,
+    )
+    const lag = monitorEventLoopDelay({ resolution: 20 })
+    lag.enable()
+    this.#gauge(
+      'event_loop_lag_seconds',
+      'The longest that the event loop was late since the last scrape',
+      [],
+      gauge => {
+        gauge.set(Math.max(0, lag.max / 1e9))
+        lag.reset()
+      },
+    )
+  }
+
+  /** Names where the numbers come from that are only known when scraped. Called once. */
+  observe(gauges: Gauges): void {
+    this.#gauge('connections', 'Open WebSockets', [], gauge => gauge.set(gauges.connections()))
+    this.#gauge('chains', 'Chains that this node follows', [], gauge => gauge.set(gauges.chains()))
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType
+  }
+
+  /** Returns the text exposition format. */
+  text(): Promise<string> {
+    return this.#registry.metrics()
+  }
+
+  connectionOpened(): void {
+    this.#opened.inc()
+  }
+
+  connectionClosed(code: number): void {
+    this.#closed.inc({ code: String(code) })
+  }
+
+  refused(code: Code): void {
+    if (AUTH.test(code)) this.#authFailures.inc({ code })
+    else this.#refusals.inc({ code })
+  }
+
+  frameReceived(op: string): void {
+    this.#frames.inc({ op })
+  }
+
+  published(source: 'api' | 'client', seconds: number): void {
+    this.#published.inc({ source })
+    this.#publishSeconds.observe(seconds)
+  }
+
+  delivered(subscribers: number, seconds: number | undefined): void {
+    this.#deliveries.inc(subscribers)
+    // A new era's first stamps are a second ahead of the clock.
+    if (seconds !== undefined) this.#latency.observe(Math.max(0, seconds))
+  }
+
+  gap(cause: 'bus' | 'era' | 'origin', chains: number): void {
+    this.#gaps.inc({ cause }, chains)
+  }
+
+  busUp(up: boolean): void {
+    this.#busUp.set(up ? 1 : 0)
+  }
+
+  busRoundtrip(seconds: number): void {
+    this.#roundtrip.observe(seconds)
+  }
+
+  #counter<L extends string>(name: string, help: string, labelNames: L[] = []): Counter<L> {
+    return new Counter({ name: `throughline_${name}`, help, labelNames, registers: [this.#registry] })
+  }
+
+  #histogram(name: string, help: string): Histogram {
+    return new Histogram({ name: `throughline_${name}`, help, buckets: FAST, registers: [this.#registry] })
+  }
+
+  #gauge<L extends string>(
+    name: string,
+    help: string,
+    labelNames: L[] = [],
+    collect?: (gauge: Gauge<L>) => void,
+  ): Gauge<L> {
+    const gauge: Gauge<L> = new Gauge<L>({
+      name: `throughline_${name}`,
+      help,
+      labelNames,
+      registers: [this.#registry],
+      ...(collect === undefined ? {} : { collect: () => collect(gauge) }),
+    })
+    return gauge
+  }
+}
+
+const AUTH = /^(token_|licence_|unknown_site|origin_not_allowed|connect_)/

@@ -1,0 +1,36 @@
+import { isCount } from './ids.ts'
+import type { Json } from './raw-json.ts'
+
+/** What a client is told of a chain when it joins (DESIGN §5, §7). */
+export interface ChainState {
+  readonly head: number
+  readonly state: 'current' | 'behind' | 'new'
+  /** Milliseconds; with `behind`: ask the origin at a random moment inside it. */
+  readonly within?: number
+}
+
+// How long one client that is behind may wait before it asks.
+const WITHIN = 1000
+
+/**
+ * Compares the stamp that a client saw last with the chain's head. Within an era stamps are compared for equality only;
+ * a stamp from before the era says nothing, since Redis may have come back older than it was.
+ */
+export function chainState(head: number, eraStart: number, since: Json | undefined): ChainState {
+  if (since === undefined) return { head, state: 'new' }
+  if (isCount(since) && since === head && since >= eraStart) return { head, state: 'current' }
+  return { head, state: 'behind', within: WITHIN }
+}
+
+/** The same while the bus is down: nobody can tell what was missed (CONTRACT 27). `known` is the last stamp this node forwarded. */
+export function unknownState(known: number | undefined, since: Json | undefined): ChainState {
+  return { head: known ?? (isCount(since) ? since : 0), state: 'behind', within: WITHIN }
+}
+
+/**
+ * Returns how long `gap` asks clients to spread their questions, in milliseconds: about 50 questions a second, which a
+ * small PHP origin bears, and a minute at most.
+ */
+export function gapWithin(clients: number): number {
+  return Math.min(Math.max(clients * 20, WITHIN), 60_000)
+}

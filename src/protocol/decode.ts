@@ -1,0 +1,25 @@
+import { isCount } from './ids.ts'
+import { parseJson, type JsonObject } from './raw-json.ts'
+import { Refusal } from './refusal.ts'
+
+/** A client's frame. Its fields are well-formed JSON, but nothing else is known of them yet. */
+export interface ClientFrame {
+  readonly op: string
+  readonly id: number | undefined
+  readonly fields: JsonObject
+}
+
+/** Returns the frame that a message holds, or why it holds none. Never throws: the bytes are anyone's. */
+export function decodeFrame(message: Buffer): ClientFrame | Refusal {
+  let fields: JsonObject
+  try {
+    fields = parseJson(message, 'frame')
+  } catch (error) {
+    if (error instanceof Refusal) return error
+    throw error
+  }
+  const { op, id } = fields
+  if (typeof op !== 'string') return new Refusal('bad_frame', 'op is not a string')
+  if (id !== undefined && !isCount(id)) return new Refusal('bad_frame', 'id is not an integer from 0 to 2^53-1')
+  return { op, id, fields }
+}

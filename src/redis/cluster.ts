@@ -1,0 +1,100 @@
+import { Cluster, type Redis } from 'ioredis'
+import type { RedisAddress } from './address.ts'
+import { groupBy } from '../lib/arrays.ts'
+import { backoff } from '../lib/backoff.ts'
+import { COMMAND_TIMEOUT, type LinkEvents, type RedisLink, type Script } from './link.ts'
+import { isNoScript, runIdIn } from './single.ts'
+
+/** Redis Cluster with sharded pub/sub (Redis 7): a channel's messages stay with the masters that own its slot. */
+export class ClusterLink implements RedisLink {
+  readonly #cluster: Cluster
+  readonly #events: LinkEvents
+
+  constructor(address: Extract<RedisAddress, { kind: 'cluster' }>, events: LinkEvents) {
+    this.#events = events
+    this.#cluster = new Cluster([...address.nodes], {
+      shardedSubscribers: true,
+      enableOfflineQueue: false,
+      // A cluster that moves its slots answers MOVED; waiting out a failover is the publisher's part (503, same id).
+      maxRedirections: 4,
+      slotsRefreshTimeout: COMMAND_TIMEOUT,
+      slotsRefreshInterval: 5000,
+      clusterRetryStrategy: attempt => backoff(attempt, 50, 1000),
+      redisOptions: { ...address.login, commandTimeout: COMMAND_TIMEOUT, connectTimeout: COMMAND_TIMEOUT },
+    })
+    this.#cluster.on('smessageBuffer', (channel: Buffer, message: Buffer) =>
+      events.message(channel.toString('latin1'), message),
+    )
+    // ioredis subscribes again by itself here, and this event is the only sign that messages may have been lost.
+    this.#cluster.on('-subscriber', () => events.interrupted("a shard's subscriber connection closed"))
+    this.#cluster.on('-node', () => events.interrupted('a node left or its connection closed'))
+    this.#cluster.on('close', () => events.interrupted('the cluster connection closed'))
+    this.#cluster.on('ready', () => events.connected())
+    this.#cluster.on('error', () => {})
+    this.#cluster.on('nodeError', () => {})
+  }
+
+  get ready(): boolean {
+    return this.#cluster.status === 'ready'
+  }
+
+  async run(script: Script, keys: readonly string[], args: readonly (string | number | Buffer)[]): Promise<unknown> {
+    try {
+      return await this.#cluster.evalsha(script.sha, keys.length, ...keys, ...args)
+    } catch (error) {
+      if (!isNoScript(error)) throw error
+      return this.#cluster.eval(script.lua, keys.length, ...keys, ...args)
+    }
+  }
+
+  async read(keys: readonly string[]): Promise<(string | null)[]> {
+    const values = new Map<string, string | null>()
+    const parts = byTag(keys).map(async part => {
+      const found = await this.#cluster.mget(...part)
+      for (const [i, key] of part.entries()) values.set(key, found[i] ?? null)
+    })
+    await Promise.all(parts)
+    return keys.map(key => values.get(key) ?? null)
+  }
+
+  async publish(channel: string, message: string): Promise<void> {
+    await this.#cluster.spublish(channel, message)
+  }
+
+  async subscribe(channels: readonly string[]): Promise<void> {
+    await Promise.all(byTag(channels).map(part => this.#cluster.ssubscribe(...part)))
+  }
+
+  unsubscribe(channels: readonly string[]): void {
+    for (const part of byTag(channels)) this.#cluster.sunsubscribe(...part).catch(() => {})
+  }
+
+  primaryOf(slot: number): string | undefined {
+    return this.#cluster.slots[slot]?.[0]
+  }
+
+  async runIds(): Promise<ReadonlyMap<string, string>> {
+    const found = await Promise.all(
+      this.#cluster.nodes('master').map(async node => [nameOf(node), runIdIn(await node.info('server'))] as const),
+    )
+    return new Map(found)
+  }
+
+  reconnectSubscriber(): void {
+    this.#cluster.disconnect(true)
+    this.#events.interrupted('the cluster is connected anew')
+  }
+
+  close(): void {
+    this.#cluster.disconnect()
+  }
+}
+
+/** Groups names by what stands in their braces: one command must stay in one slot. */
+function byTag(names: readonly string[]): string[][] {
+  return [...groupBy(names, name => name.slice(0, name.indexOf('}'))).values()]
+}
+
+function nameOf({ options }: Redis): string {
+  return `${options.host}:${options.port}`
+}
