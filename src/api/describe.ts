@@ -4,10 +4,6 @@ import { Problem } from './schemas.ts'
 
 /** What OpenAPI says of a call beside its body and its answer: the same for all. */
 export function describeCall(summary: string, description: string, body: TSchema, answer: TSchema): FastifySchema {
-  const problem = (says: string): object => ({
-    description: says,
-    content: { 'application/problem+json': { schema: Problem } },
-  })
   return {
     summary,
     description,
