@@ -15,6 +15,8 @@ export async function connect(connection: Connection, { id, fields }: ClientFram
   const { site, user, expires } = identity
   const topics = [userTopic(site.id, user), siteTopic(site.id)]
   const chains = await join(connection, topics, since, services)
+  // Revoked while all this was going on: the sweep of open connections did not see this one yet.
+  if (identity.licence !== undefined && services.trust.isRevoked(identity.licence)) throw new Refusal('licence_revoked')
   connection.authenticate(identity)
   connection.send({
     op: 'connected',

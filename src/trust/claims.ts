@@ -1,0 +1,125 @@
+import { parseThreadId, parseUserId, type ThreadId, type UserId } from '../protocol/ids.ts'
+import { Refusal } from '../protocol/refusal.ts'
+import { permissionMask } from './permissions.ts'
+import { type Fields, isFields } from './shape.ts'
+
+/** What a server token may be limited to (CONTRACT 13). */
+export type Scope = 'publish' | 'presence' | 'manage'
+
+export interface UserClaims {
+  readonly user: UserId
+  readonly threads: ReadonlyMap<ThreadId, number>
+  /** Seconds since the epoch, without a fraction, like `expires`. */
+  readonly issuedAt: number
+  readonly expires: number
+}
+
+export interface ServerClaims {
+  readonly scopes: ReadonlySet<Scope> | undefined
+  readonly expires: number
+}
+
+/** How far the clocks of those who sign and of those who verify may be apart. */
+export const LEEWAY_SECONDS = 30
+
+const USER_SECONDS = 24 * 60 * 60
+const SERVER_SECONDS = 60 * 60
+const MAX_INFO_BYTES = 1024
+const SCOPES: ReadonlySet<string> = new Set(['publish', 'presence', 'manage'] satisfies Scope[])
+
+/** Returns what a user token says, from a payload that was verified. Throws a Refusal for the first claim that is wrong. */
+export function readUserClaims(payload: Fields, nowMs: number): UserClaims {
+  checkAudience(payload['aud'], 'throughline')
+  const { expires, issuedAt } = readTimes(payload, nowMs / 1000, USER_SECONDS)
+  if (issuedAt === undefined) throw new Refusal('token_claims', 'iat is missing')
+  const user = parseUserId(payload['sub'])
+  if (user === undefined) throw new Refusal('token_user')
+  checkWatch(payload['watch'])
+  checkInfo(payload['info'])
+  return { user, threads: readThreads(payload['threads']), issuedAt, expires }
+}
+
+/** Returns what a server token says, from a payload that was verified. Throws a Refusal for the first claim that is wrong. */
+export function readServerClaims(payload: Fields, nowMs: number): ServerClaims {
+  checkAudience(payload['aud'], 'throughline:api')
+  const { expires } = readTimes(payload, nowMs / 1000, SERVER_SECONDS)
+  return { scopes: readScopes(payload['scope']), expires }
+}
+
+/** Tells whether a token or licence with this `exp` is too old, the leeway included. */
+export function hasExpired(expires: number, nowMs: number): boolean {
+  return nowMs / 1000 >= expires + LEEWAY_SECONDS
+}
+
+function checkAudience(value: unknown, audience: string): void {
+  if (value !== audience && !(Array.isArray(value) && value.includes(audience))) {
+    throw new Refusal('token_audience', `${audience} was expected`)
+  }
+}
+
+/** A fraction, which RFC 7519 allows, is checked but not kept: earlier is the safe side for both. */
+function readTimes(payload: Fields, now: number, lifetime: number): { expires: number; issuedAt: number | undefined } {
+  if (payload['exp'] === undefined) throw new Refusal('token_exp_missing')
+  const expires = readTime(payload, 'exp') ?? 0
+  if (hasExpired(expires, now * 1000)) throw new Refusal('token_expired')
+  if (expires > now + lifetime + LEEWAY_SECONDS) throw new Refusal('token_exp_far')
+  const issuedAt = readTime(payload, 'iat')
+  const notBefore = readTime(payload, 'nbf')
+  if (Math.max(issuedAt ?? 0, notBefore ?? 0) > now + LEEWAY_SECONDS) throw new Refusal('token_not_yet')
+  return { expires: Math.floor(expires), issuedAt: issuedAt === undefined ? undefined : Math.floor(issuedAt) }
+}
+
+function readTime(payload: Fields, claim: string): number | undefined {
+  const value = payload[claim]
+  if (value === undefined) return undefined
+  if (typeof value !== 'number' || !Number.isFinite(value))
+    throw new Refusal('token_claims', `${claim} is not a number`)
+  return value
+}
+
+function readThreads(value: unknown): ReadonlyMap<ThreadId, number> {
+  const threads = new Map<ThreadId, number>()
+  // PHP's json_encode writes an empty map as a list.
+  if (value === undefined || (Array.isArray(value) && value.length === 0)) return threads
+  if (!isFields(value)) throw new Refusal('token_claims', 'threads is not an object of thread ids and lists of words')
+  for (const [id, words] of Object.entries(value)) {
+    const thread = parseThreadId(id)
+    const mask = permissionMask(words)
+    if (thread === undefined) throw new Refusal('token_claims', 'threads has a key that is not a thread id')
+    if (mask === undefined) throw new Refusal('token_claims', `threads has no list of words for ${thread}`)
+    threads.set(thread, mask)
+  }
+  return threads
+}
+
+function checkWatch(value: unknown): void {
+  if (value === undefined || value === true) return
+  if (!Array.isArray(value) || value.some(user => parseUserId(user) === undefined)) {
+    throw new Refusal('token_claims', 'watch is neither true nor a list of user ids')
+  }
+}
+
+function checkInfo(value: unknown): void {
+  if (value !== undefined && !isSmall(value)) {
+    throw new Refusal('token_claims', `info is larger than ${MAX_INFO_BYTES} bytes of JSON`)
+  }
+}
+
+function isSmall(value: unknown): boolean {
+  try {
+    return Buffer.byteLength(JSON.stringify(value)) <= MAX_INFO_BYTES
+  } catch {
+    // JSON.parse reads any depth, JSON.stringify overflows the stack: thousands of levels are no 1 KiB.
+    return false
+  }
+}
+
+function readScopes(value: unknown): ReadonlySet<Scope> | undefined {
+  if (value === undefined) return undefined
+  const words: unknown[] | undefined =
+    typeof value === 'string' ? value.split(' ') : Array.isArray(value) ? value : undefined
+  if (words?.every(word => typeof word === 'string') !== true) {
+    throw new Refusal('token_claims', 'scope is neither a string nor a list of strings')
+  }
+  return new Set(words.filter((word): word is Scope => SCOPES.has(word)))
+}

@@ -1,0 +1,174 @@
+import { LRUCache } from 'lru-cache'
+import type { Clock } from '../lib/clock.ts'
+import type { SiteId, ThreadId, UserId } from '../protocol/ids.ts'
+import { Refusal } from '../protocol/refusal.ts'
+import { hasExpired, readServerClaims, readUserClaims, type Scope } from './claims.ts'
+import { fixed, type HeldFile, holdFile, type Warn } from './held-file.ts'
+import type { Key } from './keys.ts'
+import { type Licence, Licences } from './licence.ts'
+import { readOperatorKeys } from './operator.ts'
+import { readRevoked, readSites } from './site-file.ts'
+import type { Site } from './site.ts'
+import { Signatures } from './token.ts'
+import { TrustConfigError } from './wrong.ts'
+
+export { LEEWAY_SECONDS, type Scope } from './claims.ts'
+export { PRESENCE, READ, SEND } from './permissions.ts'
+export type { Site, SiteLimits } from './site.ts'
+export { TrustConfigError } from './wrong.ts'
+
+/** Who a client is, and what it may do, in its site's word. */
+export interface UserIdentity {
+  readonly site: Site
+  readonly user: UserId
+  /** Masks of READ, SEND and PRESENCE. */
+  readonly threads: ReadonlyMap<ThreadId, number>
+  /** Seconds since the epoch, like `expires`. */
+  readonly issuedAt: number
+  readonly expires: number
+  /** The `jti` of the licence that the site was known by; undefined for a site of the site file. */
+  readonly licence: string | undefined
+}
+
+/** An origin, and what it may call. */
+export interface ServerIdentity {
+  readonly site: Site
+  /** Undefined means all. */
+  readonly scopes: ReadonlySet<Scope> | undefined
+  readonly expires: number
+}
+
+/** Who is this, and what may they do (DESIGN §4). */
+export interface Trust {
+  /** Verifies a user token. Rejects with a Refusal that names the first thing that is wrong. */
+  verifyUser(token: string, licence?: string): Promise<UserIdentity>
+  /**
+   * Verifies a server token, and remembers it: made for each request of the publish path. Its expiry and its licence's
+   * are checked at each use, and nothing is remembered across a change of sites or revocations.
+   */
+  verifyServer(token: string, licence?: string): Promise<ServerIdentity>
+  /** Calls `listener` whenever the sites or the revoked licences changed on disk. What was verified before may count no longer. */
+  onChange(listener: () => void): void
+  /** Tells whether the licence with this `jti` is revoked. */
+  isRevoked(licence: string): boolean
+  /** Stops looking for changes. */
+  close(): void
+}
+
+export interface TrustOptions {
+  /** Path of the site file. */
+  sites?: string
+  /** Path or inline JSON: one public JWK, or `{"keys":[…]}`. */
+  operatorJwks?: string
+  /** Path of the list of revoked licences. */
+  revoked?: string
+  clock: Clock
+  warn: (message: string, facts: object) => void
+  /** How often the files are looked at, 1 s if left out. */
+  reloadMs?: number
+}
+
+/** Reads the files and returns what they say. Throws a TrustConfigError when one is missing or wrong. */
+export async function openTrust(options: TrustOptions): Promise<Trust> {
+  const { sites, operatorJwks, revoked, clock, warn, reloadMs = RELOAD_MS } = options
+  if (sites === undefined && operatorJwks === undefined) {
+    throw new TrustConfigError('THROUGHLINE_SITES', 'expected this or THROUGHLINE_OPERATOR_JWKS, found neither')
+  }
+  const listeners = new Set<() => void>()
+  const shared = { warn, reloadMs, listener: () => listeners.forEach(listener => listener()) }
+  const operator = operatorJwks === undefined ? [] : await readOperatorKeys(operatorJwks)
+  const siteFile =
+    sites === undefined
+      ? fixed<Sites>(new Map())
+      : await holdFile({ path: sites, variable: 'THROUGHLINE_SITES', parse: readSites, ...shared })
+  try {
+    const revokedFile =
+      revoked === undefined
+        ? fixed<Revoked>(new Set())
+        : await holdFile({ path: revoked, variable: 'THROUGHLINE_REVOKED', parse: readRevoked, ...shared })
+    return new FileTrust({ operator, siteFile, revokedFile, listeners, clock, warn })
+  } catch (error) {
+    siteFile.close()
+    throw error
+  }
+}
+
+const RELOAD_MS = 1000
+// The bytes bound it too, as a token may have 64 KiB.
+const CACHED_TOKENS = { max: 10_000, maxSize: 16 * 1024 * 1024 }
+
+type Sites = ReadonlyMap<SiteId, Site>
+type Revoked = ReadonlySet<string>
+
+interface Parts {
+  readonly operator: readonly Key[]
+  readonly siteFile: HeldFile<Sites>
+  readonly revokedFile: HeldFile<Revoked>
+  readonly listeners: Set<() => void>
+  readonly clock: Clock
+  readonly warn: Warn
+}
+
+interface Remembered {
+  readonly identity: ServerIdentity
+  readonly licence: Licence | undefined
+  /** What was sent along: with another licence, or none, the same token is another question. */
+  readonly licenceText: string | undefined
+}
+
+class FileTrust implements Trust {
+  readonly #parts: Parts
+  readonly #licences: Licences
+  readonly #signatures: Signatures
+  readonly #servers: LRUCache<string, Remembered>
+  // Counts the changes, so that what was verified before one is not remembered after it.
+  #version = 0
+
+  constructor(parts: Parts) {
+    const { operator, siteFile, clock, warn } = parts
+    this.#parts = parts
+    this.#licences = new Licences(operator, id => this.isRevoked(id), clock)
+    this.#signatures = new Signatures({ sites: () => siteFile.value, licences: this.#licences, warn })
+    this.#servers = new LRUCache({
+      ...CACHED_TOKENS,
+      sizeCalculation: ({ licenceText }, token) => token.length + (licenceText?.length ?? 0),
+    })
+    this.onChange(() => {
+      this.#version++
+      this.#servers.clear()
+    })
+  }
+
+  async verifyUser(token: string, licenceText?: string): Promise<UserIdentity> {
+    const { site, payload, licence } = await this.#signatures.verify(token, licenceText)
+    return { site, ...readUserClaims(payload, this.#parts.clock.now()), licence: licence?.id }
+  }
+
+  async verifyServer(token: string, licenceText?: string): Promise<ServerIdentity> {
+    const remembered = this.#servers.get(token)
+    if (remembered !== undefined && remembered.licenceText === licenceText) {
+      const { identity, licence } = remembered
+      if (licence !== undefined) this.#licences.check(licence)
+      if (hasExpired(identity.expires, this.#parts.clock.now())) throw new Refusal('token_expired')
+      return identity
+    }
+    const version = this.#version
+    const { site, payload, licence } = await this.#signatures.verify(token, licenceText)
+    const identity = { site, ...readServerClaims(payload, this.#parts.clock.now()) }
+    if (version === this.#version) this.#servers.set(token, { identity, licence, licenceText })
+    return identity
+  }
+
+  onChange(listener: () => void): void {
+    this.#parts.listeners.add(listener)
+  }
+
+  isRevoked(licence: string): boolean {
+    return this.#parts.revokedFile.value.has(licence)
+  }
+
+  close(): void {
+    this.#parts.siteFile.close()
+    this.#parts.revokedFile.close()
+  }
+}
