@@ -60,11 +60,16 @@ export async function startNode(config: Config): Promise<Node> {
   metrics.busUp(bus.up)
 
   log.info({ ...build, bus: config.bus.kind }, 'throughline')
-  await admin.listen(config.adminListen)
-  listening('admin', config.adminListen.host, (admin.server.address() as AddressInfo).port)
-  await api.listen(config.apiListen)
-  listening('api', config.apiListen.host, (api.server.address() as AddressInfo).port)
-  listening('ws', config.wsListen.host, await gateway.listen(config.wsListen.host, config.wsListen.port))
+  try {
+    await admin.listen(config.adminListen)
+    listening('admin', config.adminListen.host, (admin.server.address() as AddressInfo).port)
+    await api.listen(config.apiListen)
+    listening('api', config.apiListen.host, (api.server.address() as AddressInfo).port)
+    listening('ws', config.wsListen.host, await gateway.listen(config.wsListen.host, config.wsListen.port))
+  } catch (error) {
+    await close()
+    throw error
+  }
 
   return {
     async drain() {
@@ -74,14 +79,19 @@ export async function startNode(config: Config): Promise<Node> {
       log.info({ connections: connections.size, seconds: config.drainSeconds }, 'draining')
       connections.drain(Math.round(config.drainSeconds * 1000 * DRAIN_SHARE))
       while (connections.size > 0 && clock.now() < until) await sleep(50)
-      connections.close()
-      await api.close()
-      hub.close()
-      await bus.close()
-      trust.close()
-      await admin.close()
+      await close()
       log.info({}, 'drained')
     },
+  }
+
+  /** Closes everything, top down. Calls under way are answered first. */
+  async function close(): Promise<void> {
+    connections.close()
+    await api.close()
+    hub.close()
+    await bus.close()
+    trust.close()
+    await admin.close()
   }
 
   async function openBus(): Promise<Bus> {

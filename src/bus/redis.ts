@@ -113,6 +113,8 @@ export class RedisBus implements Bus, LinkEvents {
 
   async close(): Promise<void> {
     for (const cancel of this.#timers) cancel()
+    // Going down on purpose is nobody's news.
+    this.#up = false
     this.#listener = undefined
     this.#link.close()
   }
