@@ -1,9 +1,10 @@
 import { nowMicros } from '../lib/clock.ts'
+import { HEAD_TTL } from '../protocol/chain.ts'
 import { PREV, type FramePieces } from '../protocol/encode.ts'
 import type { Topic } from '../protocol/topic.ts'
 import type { Bus, BusListener, Placed, Publication } from './bus.ts'
 
-const HEAD_TTL = 7 * 24 * 3600 * 1e6
+const HEAD_TTL_MICROS = HEAD_TTL * 1e6
 const ID_TTL = 5 * 60 * 1e6
 
 interface Seen {
@@ -75,7 +76,7 @@ export class MemoryBus implements Bus {
       this.#seen.delete(key)
     }
     for (const [topic, head] of this.#heads) {
-      if (head + HEAD_TTL > now) break
+      if (head + HEAD_TTL_MICROS > now) break
       this.#heads.delete(topic)
     }
   }

@@ -7,7 +7,7 @@
 --       [5] the frame before its stamp              [6] the frame after its prev
 -- Returns for each chain its stamp (0 if ephemeral), or minus the first stamp (minus 1 if ephemeral) if the id was known.
 -- Fails with NOERA if the partition has none: its chains would have no defined head.
-local HEAD_TTL = 604800 -- 7 days
+local HEAD_TTL = 604800 -- 7 days, as in protocol/chain.ts
 local ID_TTL = 300
 
 local publish, kind, has_id, except, before, after = unpack(ARGV)

@@ -1,3 +1,5 @@
+import { after } from '../lib/clock.ts'
+
 /**
  * Whether a node still hears itself. A subscriber connection can look healthy for minutes after the other side has gone
  * (half-open TCP; ioredis #1451), so the node publishes a tick to a channel of its own, on each primary, and counts
@@ -38,11 +40,15 @@ export class Pulse {
     return now - this.#sentAt
   }
 
-  /** Resolves when the last tick has come back on all channels. */
-  async complete(): Promise<void> {
+  /** Resolves when the last tick has come back on all channels; rejects when it has not within `ms`. */
+  async complete(ms: number): Promise<void> {
     if (this.#all()) return
-    await new Promise<void>(resolve => {
-      this.#waiting = resolve
+    await new Promise<void>((resolve, reject) => {
+      const cancel = after(ms, () => reject(new Error('a tick did not come back')))
+      this.#waiting = () => {
+        cancel()
+        resolve()
+      }
     })
   }
 

@@ -1,4 +1,4 @@
-import { groupBy } from '../lib/arrays.ts'
+import { chunks, groupBy } from '../lib/arrays.ts'
 import { after, every, type Cancel } from '../lib/clock.ts'
 import { randomId } from '../lib/random.ts'
 import { errorFacts, type Log } from '../observe/log.ts'
@@ -8,7 +8,7 @@ import type { Topic } from '../protocol/topic.ts'
 import type { RedisAddress } from '../redis/address.ts'
 import { ClusterLink } from '../redis/cluster.ts'
 import { Keys, PARTITIONS, partitionOf, slotOf } from '../redis/keys.ts'
-import { loadScript, type LinkEvents, type RedisLink } from '../redis/link.ts'
+import { loadScript, type LinkEvents, type RedisLink, type Script } from '../redis/link.ts'
 import { SingleLink } from '../redis/single.ts'
 import type { Bus, BusListener, Placed, Publication } from './bus.ts'
 import { exceptField, readBusFrame } from './frame.ts'
@@ -25,8 +25,14 @@ const TICK = 1500
 const FIRST_CONNECTION = 3000
 const ERA_RENEWAL = 3600_000
 const RETRY_AFTER = 2
+/**
+ * Bytes that one publication may put on channels before the next part waits for the answer. A node may listen to all of
+ * its topics, and Redis drops a subscriber that is 32 MB behind (client-output-buffer-limit pubsub), for every site.
+ */
+const BURST = 1_048_576
 
 const PUBLISH = loadScript('bus/publish')
+const HEADS = loadScript('bus/heads')
 const ERA = loadScript('bus/era')
 
 /** Connects, and waits a moment for the bus to be up: a node that finds no Redis starts all the same and says so (CONTRACT 27). */
@@ -78,16 +84,16 @@ export class RedisBus implements Bus, LinkEvents {
   }
 
   async publish(publication: Publication): Promise<Placed[]> {
-    const { topics } = publication
+    const { topics, frame } = publication
     if (topics.length === 1) return this.#place(publication, topics)
+    const room = Math.max(1, Math.floor(BURST / (frame.before.length + frame.after.length)))
     const placed = new Map<Topic, Placed>()
-    const parts = groupBy(topics, partitionOf)
-    await Promise.all(
-      [...parts.values()].map(async part => {
+    for (const burst of chunks(topics, room)) {
+      await this.#inParts(burst, async part => {
         const answers = await this.#place(publication, part)
         for (const [i, topic] of part.entries()) placed.set(topic, answers[i]!)
-      }),
-    )
+      })
+    }
     return topics.map(topic => placed.get(topic)!)
   }
 
@@ -98,13 +104,20 @@ export class RedisBus implements Bus, LinkEvents {
   }
 
   async heads(topics: readonly Topic[]): Promise<number[]> {
-    const heads = await this.#try(() => this.#link.read(topics.map(topic => this.#keys.head(topic))))
-    return topics.map((topic, i) => (heads[i] === null ? this.eraStart(topic) : Number(heads[i])))
+    const heads = new Map<Topic, number>()
+    await this.#inParts(topics, async part => {
+      const partition = partitionOf(part[0]!)
+      const keys = [this.#keys.era(partition), ...part.map(topic => this.#keys.head(topic))]
+      const [since, ...found] = await this.#run(HEADS, keys, [])
+      this.#eras[partition] = since!
+      for (const [i, topic] of part.entries()) heads.set(topic, found[i]!)
+    })
+    return topics.map(topic => heads.get(topic)!)
   }
 
   unsubscribe(topics: readonly Topic[]): void {
     for (const topic of topics) this.#topics.delete(topic)
-    if (this.#link.ready) this.#link.unsubscribe(topics.map(topic => this.#keys.channel(topic)))
+    this.#link.unsubscribe(topics.map(topic => this.#keys.channel(topic)))
   }
 
   eraStart(topic: Topic): number {
@@ -160,17 +173,28 @@ export class RedisBus implements Bus, LinkEvents {
       frame.before,
       frame.after,
     ]
-    const answers = (await this.#try(async () => {
+    const answers = await this.#run(PUBLISH, keys, args)
+    // An id that an ephemeral event had first has no stamp, whoever asks.
+    return answers.map(answer => ({ stamp: ephemeral || answer === -1 ? 0 : Math.abs(answer), duplicate: answer < 0 }))
+  }
+
+  /** Calls `work` for the topics of each partition, side by side. */
+  async #inParts(topics: readonly Topic[], work: (part: Topic[]) => Promise<void>): Promise<void> {
+    await Promise.all([...groupBy(topics, partitionOf).values()].map(work))
+  }
+
+  /** Runs a script that needs its partition to have an era. */
+  async #run(script: Script, keys: readonly string[], args: readonly (string | Buffer)[]): Promise<number[]> {
+    return this.#try(async () => {
       try {
-        return await this.#link.run(PUBLISH, keys, args)
+        return (await this.#link.run(script, keys, args)) as number[]
       } catch (error) {
         // Somebody emptied Redis under a running node: the chains begin a new era.
         if (!(error instanceof Error && error.message.startsWith('NOERA'))) throw error
         await this.#readEras()
-        return this.#link.run(PUBLISH, keys, args)
+        return (await this.#link.run(script, keys, args)) as number[]
       }
-    })) as number[]
-    return answers.map(answer => ({ stamp: ephemeral ? 0 : Math.abs(answer), duplicate: answer < 0 }))
+    })
   }
 
   /** Runs a call to Redis; whatever goes wrong there is `bus_down` to the caller, and told once in the log. */
@@ -214,7 +238,7 @@ export class RedisBus implements Bus, LinkEvents {
         ...[...this.#topics].map(topic => this.#keys.channel(topic)),
       ])
       await this.#tick()
-      await Promise.race([this.#pulse.complete(), new Promise<void>(resolve => after(TICK, resolve))])
+      await this.#pulse.complete(TICK)
       if (interruptions !== this.#interruptions) return
       this.#up = true
       this.#metrics.busUp(true)
@@ -230,11 +254,14 @@ export class RedisBus implements Bus, LinkEvents {
 
   async #readEras(): Promise<void> {
     const runIds = await this.#link.runIds()
+    const newest = this.#newest
     await Promise.all(
       this.#eras.map(async (_, partition) => {
         const runId = runIds.get(this.#link.primaryOf(slotOf(partition)) ?? '')
         if (runId === undefined) throw new Error(`no primary is known for partition ${partition}`)
-        this.#eras[partition] = Number(await this.#link.run(ERA, [this.#keys.era(partition)], [runId, this.#newest]))
+        this.#eras[partition] = Number(
+          await this.#link.run(ERA, [this.#keys.era(partition)], [runId, newest, this.#eras[partition]!]),
+        )
       }),
     )
   }

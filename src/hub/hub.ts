@@ -72,7 +72,7 @@ export class Hub implements BusListener {
   state(topic: Topic, since: Json | undefined): ChainState {
     const last = this.#chains.last(topic)
     if (this.busUp && last !== undefined && last > 0) {
-      return chainState(last, this.#options.bus.eraStart(topic), since)
+      return chainState(last, this.#options.bus.eraStart(topic), since, this.#options.clock.now())
     }
     this.#doubted.add(topic)
     return unknownState(last === 0 ? undefined : last, since)
@@ -119,12 +119,14 @@ export class Hub implements BusListener {
   #compare(topic: Topic, head: number): void {
     const last = this.#chains.last(topic)
     if (last === undefined) return
+    // In a new era Redis may have forgotten what was published while we could not hear (DESIGN §7).
+    const newEra = last < this.#options.bus.eraStart(topic)
     // A head below `last` is only older news: an event came while the heads were being read.
-    const same = head <= last && !this.#doubted.has(topic)
+    const same = head <= last && !newEra && !this.#doubted.has(topic)
     this.#chains.raise(topic, head)
     const listeners = this.#outlet?.subscribers(topic) ?? 0
     if (same || listeners === 0) return
-    this.#options.metrics.gap('bus', 1)
+    this.#options.metrics.gap(newEra ? 'era' : 'bus', 1)
     this.#outlet!.publish({ topic, frame: gapFrame(clientChainName(topic), head, gapWithin(listeners)), stamp: 0 })
   }
 

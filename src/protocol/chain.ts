@@ -12,13 +12,18 @@ export interface ChainState {
 // How long one client that is behind may wait before it asks.
 const WITHIN = 1000
 
+/** Seconds after its last event that a chain's head is remembered. */
+export const HEAD_TTL = 604_800
+
 /**
- * Compares the stamp that a client saw last with the chain's head. Within an era stamps are compared for equality only;
- * a stamp from before the era says nothing, since Redis may have come back older than it was.
+ * Compares the stamp that a client saw last with the chain's head. Within an era stamps are compared for equality only.
+ * One from before the era says nothing, since Redis may have come back older than it was; nor does one that is older than
+ * any head: its chain may have had events, and forgotten them, since. `now` is in milliseconds.
  */
-export function chainState(head: number, eraStart: number, since: Json | undefined): ChainState {
+export function chainState(head: number, eraStart: number, since: Json | undefined, now: number): ChainState {
   if (since === undefined) return { head, state: 'new' }
-  if (isCount(since) && since === head && since >= eraStart) return { head, state: 'current' }
+  const says = isCount(since) && since >= eraStart && since >= (now - HEAD_TTL * 1000) * 1000
+  if (says && since === head) return { head, state: 'current' }
   return { head, state: 'behind', within: WITHIN }
 }
 

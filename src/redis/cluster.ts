@@ -47,16 +47,6 @@ export class ClusterLink implements RedisLink {
     }
   }
 
-  async read(keys: readonly string[]): Promise<(string | null)[]> {
-    const values = new Map<string, string | null>()
-    const parts = byTag(keys).map(async part => {
-      const found = await this.#cluster.mget(...part)
-      for (const [i, key] of part.entries()) values.set(key, found[i] ?? null)
-    })
-    await Promise.all(parts)
-    return keys.map(key => values.get(key) ?? null)
-  }
-
   async publish(channel: string, message: string): Promise<void> {
     await this.#cluster.spublish(channel, message)
   }

@@ -19,8 +19,6 @@ export interface RedisLink {
   readonly ready: boolean
   /** Runs a script. All keys are of one partition. */
   run(script: Script, keys: readonly string[], args: readonly (string | number | Buffer)[]): Promise<unknown>
-  /** Reads keys of any partitions, in their order. */
-  read(keys: readonly string[]): Promise<(string | null)[]>
   publish(channel: string, message: string): Promise<void>
   /** Resolves when all channels are confirmed. */
   subscribe(channels: readonly string[]): Promise<void>

@@ -59,10 +59,6 @@ export class SingleLink implements RedisLink {
     }
   }
 
-  async read(keys: readonly string[]): Promise<(string | null)[]> {
-    return (await Promise.all(chunks(keys, NAMES_PER_COMMAND).map(part => this.#commands.mget(...part)))).flat()
-  }
-
   async publish(channel: string, message: string): Promise<void> {
     await this.#commands.publish(channel, message)
   }
@@ -73,7 +69,7 @@ export class SingleLink implements RedisLink {
   }
 
   unsubscribe(channels: readonly string[]): void {
-    // Lost with the connection it would have been sent on, and that is as good.
+    // Without a connection there is nothing to let go of: the next one begins without subscriptions.
     for (const part of chunks(channels, NAMES_PER_COMMAND)) this.#subscriber.unsubscribe(...part).catch(() => {})
   }
 
@@ -114,6 +110,8 @@ function connect(address: Exclude<RedisAddress, { kind: 'cluster' }>): Redis {
     ...address.login,
     sentinels: [...address.sentinels],
     name: address.name,
+    // Else a planned failover is seen only when the old master has become a replica, seconds later.
+    failoverDetector: true,
     sentinelRetryStrategy: reconnectDelay,
   })
 }

@@ -1,0 +1,47 @@
+import { ConfigError } from './config-error.ts'
+import { readConfigFile } from './file.ts'
+import { nearest } from './nearest.ts'
+import { type Config, VARIABLES, type Variable } from './schema.ts'
+
+/**
+ * Returns the configuration of a node. The environment wins over the file; an empty value counts as not set, because
+ * that is what container tools make of a variable that is left open. Throws a ConfigError at the first fault.
+ */
+export function loadConfig(environment: NodeJS.ProcessEnv = process.env, file?: string): Config {
+  const fromFile = file === undefined ? new Map<string, string>() : readConfigFile(file)
+  refuseUnknown(Object.keys(environment).filter(name => name.startsWith('THROUGHLINE_')))
+  refuseUnknown([...fromFile.keys()])
+
+  const values = Object.entries<Variable<unknown>>(VARIABLES).flatMap(([key, variable]) => {
+    const text = environment[variable.name] || fromFile.get(variable.name) || variable.default
+    return text === undefined ? [] : [[key, check(variable, text)]]
+  })
+  const config = Object.fromEntries(values) as Config
+  if (config.sites === undefined && config.operatorJwks === undefined) {
+    const other = VARIABLES.operatorJwks.name
+    throw new ConfigError(
+      VARIABLES.sites.name,
+      `expected this or ${other} to be set, found neither; \`throughline site add\` makes a site file`,
+    )
+  }
+  return config
+}
+
+function check<T>({ name, expected, parse, show }: Variable<T>, text: string): T {
+  const value = parse(text)
+  if (value === undefined) {
+    throw new ConfigError(name, `expected ${expected}, found ${JSON.stringify(show ? show(text) : text)}`)
+  }
+  return value
+}
+
+/** A name with a slip would otherwise be a setting that silently has no effect. */
+function refuseUnknown(names: readonly string[]): void {
+  const known = Object.values(VARIABLES).map(variable => variable.name)
+  for (const name of names) {
+    if (known.includes(name)) continue
+    const meant = nearest(name, known)
+    const hint = meant ? `did you mean ${meant}?` : 'see `throughline serve --help` for the list'
+    throw new ConfigError(name, `expected the name of a variable, found one that is not known; ${hint}`)
+  }
+}

@@ -1,0 +1,115 @@
+import type { RedisAddress } from '../redis/address.ts'
+import { type MemoryBus, parseBus, redactBus } from './bus-url.ts'
+import { type Listen, parseListen } from './listen.ts'
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
+export type LogLevel = (typeof LOG_LEVELS)[number]
+
+/**
+ * Every variable that configures a node, once: defaults, checks, `throughline serve --help` and docs/configuration.md
+ * all come from this table. The keys are the names in Config.
+ */
+export const VARIABLES = {
+  wsListen: required<Listen>({
+    name: 'THROUGHLINE_WS_LISTEN',
+    default: '0.0.0.0:8080',
+    expected: 'host:port or [IPv6]:port, such as 0.0.0.0:8080',
+    parse: parseListen,
+    help: 'Where browsers connect: WebSockets.',
+  }),
+  apiListen: required<Listen>({
+    name: 'THROUGHLINE_API_LISTEN',
+    default: '0.0.0.0:8081',
+    expected: 'host:port or [IPv6]:port, such as 0.0.0.0:8081',
+    parse: parseListen,
+    help: 'Where origins publish: the HTTP API.',
+  }),
+  adminListen: required<Listen>({
+    name: 'THROUGHLINE_ADMIN_LISTEN',
+    default: '127.0.0.1:9090',
+    expected: 'host:port or [IPv6]:port, such as 127.0.0.1:9090',
+    parse: parseListen,
+    help: "The operator's port: /metrics, /healthz, /readyz. Not for the public.",
+  }),
+  bus: required<MemoryBus | RedisAddress>({
+    name: 'THROUGHLINE_BUS',
+    default: 'memory',
+    expected:
+      'memory, redis://[user:password@]host[:port][/db], rediss://…, redis+sentinel://[user:password@]host:port,…/name or redis+cluster://[user:password@]host:port,… (user and password percent-encoded)',
+    parse: parseBus,
+    show: redactBus,
+    help: 'What carries events between nodes: memory (one node), or a Redis URL: redis://, rediss://, redis+sentinel://h:p,h:p/name or redis+cluster://h:p,h:p.',
+  }),
+  sites: optional({
+    name: 'THROUGHLINE_SITES',
+    help: 'Path of the site file, which `throughline site add` writes. Reloaded when it changes.',
+  }),
+  operatorJwks: optional({
+    name: 'THROUGHLINE_OPERATOR_JWKS',
+    help: "The operator's public keys, which licences are verified with: a path or inline JSON. This or THROUGHLINE_SITES must be set.",
+  }),
+  revoked: optional({
+    name: 'THROUGHLINE_REVOKED',
+    help: 'Path of a JSON list of revoked licence ids (jti). Reloaded when it changes.',
+  }),
+  prefix: required<string>({
+    name: 'THROUGHLINE_PREFIX',
+    default: 'tl',
+    expected: '1 to 32 of A-Z a-z 0-9 _ . -',
+    parse: text => (/^[A-Za-z0-9_.-]{1,32}$/.test(text) ? text : undefined),
+    help: 'First part of every Redis key and channel: one deployment.',
+  }),
+  drainSeconds: required<number>({
+    name: 'THROUGHLINE_DRAIN_SECONDS',
+    default: '30',
+    expected: 'whole seconds, 0 to 3600',
+    parse: text => (/^\d{1,4}$/.test(text) && Number(text) <= 3600 ? Number(text) : undefined),
+    help: 'How long clients have to leave after SIGTERM.',
+  }),
+  logLevel: required<LogLevel>({
+    name: 'THROUGHLINE_LOG_LEVEL',
+    default: 'info',
+    expected: 'one of fatal, error, warn, info, debug, trace, silent',
+    parse: text => LOG_LEVELS.find(level => level === text),
+    help: 'How much is logged, as JSON lines on stdout: fatal, error, warn, info, debug, trace or silent.',
+  }),
+  uwsBinary: optional({
+    name: 'UWS_BINARY',
+    help: 'Path of a uWebSockets.js .node file, or of a folder that holds such a package, to use instead of the bundled ones.',
+  }),
+}
+
+type Table = typeof VARIABLES
+type Required = { [Key in keyof Table]: Table[Key] extends RequiredVariable<unknown> ? Key : never }[keyof Table]
+type Parsed<V> = V extends Variable<infer T> ? T : never
+
+/** What a node is told. What has no default is left out when it is not set. */
+export type Config = { readonly [Key in Required]: Parsed<Table[Key]> } & {
+  readonly [Key in Exclude<keyof Table, Required>]?: Parsed<Table[Key]>
+}
+
+export interface Variable<T> {
+  readonly name: string
+  readonly default?: string
+  /** Completes "NAME: expected …". */
+  readonly expected: string
+  /** Returns the value, or undefined when `text` is not what is expected. */
+  readonly parse: (text: string) => T | undefined
+  /** Returns what may be told of a wrong value. Needed where a value may hold a secret. */
+  readonly show?: (text: string) => string
+  /** One sentence or two for people. */
+  readonly help: string
+}
+
+interface RequiredVariable<T> extends Variable<T> {
+  readonly default: string
+}
+
+function required<T>(variable: RequiredVariable<T>): RequiredVariable<T> {
+  return variable
+}
+
+/** A path, or what stands in its place. Whoever reads the file says what is wrong with it. */
+function optional(variable: Pick<Variable<string>, 'name' | 'help'>): Variable<string> {
+  return { ...variable, expected: 'a path', parse: text => text }
+}

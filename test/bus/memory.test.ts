@@ -1,0 +1,7 @@
+import { t } from 'tap'
+import { MemoryBus } from '../../src/bus/memory.ts'
+import { busContract } from '../contract/bus.ts'
+
+await t.test('the memory bus keeps the contract', async t => {
+  await busContract(t, async () => new MemoryBus())
+})

@@ -1,0 +1,32 @@
+import { inspect } from 'node:util'
+import { openRedisBus } from '../../src/bus/redis.ts'
+import type { Log } from '../../src/observe/log.ts'
+import type { Metrics } from '../../src/observe/metrics.ts'
+import type { RedisAddress } from '../../src/redis/address.ts'
+import type { OpenBus } from '../contract/node.ts'
+
+/** All that any bus of this process has logged. */
+export const logged: string[] = []
+
+const record = (facts: object, message: string): void => {
+  logged.push(`${message} ${inspect(facts, { depth: 8, maxStringLength: null })}`)
+}
+const log: Log = { debug: record, info: record, warn: record, error: record }
+
+const ignore = (): void => {}
+const metrics: Metrics = {
+  connectionOpened: ignore,
+  connectionClosed: ignore,
+  refused: ignore,
+  frameReceived: ignore,
+  published: ignore,
+  delivered: ignore,
+  gap: ignore,
+  busUp: ignore,
+  busRoundtrip: ignore,
+}
+
+/** Returns what opens the nodes of a deployment on this Redis. */
+export function on(address: RedisAddress): OpenBus {
+  return prefix => openRedisBus({ address, prefix, log, metrics })
+}
