@@ -51,16 +51,16 @@ async function main([name = '', ...args]: string[]): Promise<number> {
   if (name === '--version') return say(version())
   if (name === '--help' || name === '-h' || name === 'help') return say(HELP)
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-  if (entry === undefined) return complain(unknown(name), EX_USAGE)
+  if (entry === undefined) return await complain(unknown(name), EX_USAGE)
   try {
     const command = await entry.load()
     return asksForHelp(args) ? say(command.help) : await command.run(args)
   } catch (error) {
-    if (error instanceof ConfigError) return complain(error.message, EX_CONFIG)
+    if (error instanceof ConfigError) return await complain(error.message, EX_CONFIG)
     if (isUsageError(error)) {
-      return complain(`throughline ${name}: ${usageWords(error)}; see \`throughline ${name} --help\``, EX_USAGE)
+      return await complain(`throughline ${name}: ${usageWords(error)}; see \`throughline ${name} --help\``, EX_USAGE)
     }
-    if (isExpected(error)) return complain(`throughline ${name}: ${error.message}`, 1)
+    if (isExpected(error)) return await complain(`throughline ${name}: ${error.message}`, 1)
     throw error
   }
 }
@@ -70,8 +70,10 @@ function say(text: string): number {
   return 0
 }
 
-function complain(text: string, exitCode: number): number {
-  process.stderr.write(`${text.replaceAll(/\s*\n\s*/g, ' ')}\n`)
+/** Waits until the line is written, since the process ends next. */
+async function complain(text: string, exitCode: number): Promise<number> {
+  const line = `${text.replaceAll(/\s*\n\s*/g, ' ')}\n`
+  await new Promise(resolve => process.stderr.write(line, resolve))
   return exitCode
 }
 
@@ -105,4 +107,7 @@ function errorCode(error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 }
 
-process.exitCode = await main(process.argv.slice(2))
+const exitCode = await main(process.argv.slice(2))
+// What a command had opened when it failed must not keep the process alive.
+if (exitCode === 0) process.exitCode = 0
+else process.exit(exitCode)
