@@ -8,6 +8,7 @@ import type { Config } from './config/schema.ts'
 import { version } from './config/version.ts'
 import { Connections } from './connection/connections.ts'
 import { Gateway } from './gateway/gateway.ts'
+import { HttpPort } from './gateway/http-port.ts'
 import { loadUws } from './gateway/uws.ts'
 import { Hub } from './hub/hub.ts'
 import { sleep, systemClock } from './lib/clock.ts'
@@ -50,6 +51,7 @@ export async function startNode(config: Config): Promise<Node> {
     listenersChanged: (topic, count) => hub.listenersChanged(topic, count),
   })
   const api = await openApi({ hub, trust, metrics, log, version: build.version })
+  const httpPort = new HttpPort(uws, api)
   let draining = false
   const admin = openAdmin({ metrics, busUp: () => bus.up, draining: () => draining })
 
@@ -63,8 +65,7 @@ export async function startNode(config: Config): Promise<Node> {
   try {
     await admin.listen(config.adminListen)
     listening('admin', config.adminListen.host, (admin.server.address() as AddressInfo).port)
-    await api.listen(config.apiListen)
-    listening('api', config.apiListen.host, (api.server.address() as AddressInfo).port)
+    listening('api', config.apiListen.host, await httpPort.listen(config.apiListen.host, config.apiListen.port))
     listening('ws', config.wsListen.host, await gateway.listen(config.wsListen.host, config.wsListen.port))
   } catch (error) {
     await close()
@@ -87,7 +88,8 @@ export async function startNode(config: Config): Promise<Node> {
   /** Closes everything, top down. Calls under way are answered first. */
   async function close(): Promise<void> {
     connections.close()
-    await api.close()
+    await httpPort.close()
+    gateway.close()
     hub.close()
     await bus.close()
     trust.close()

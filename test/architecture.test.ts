@@ -37,7 +37,7 @@ const LIBRARIES: Record<string, readonly string[]> = {
 }
 /** What only some may touch, so that a test can hand in another clock and a reader finds every source of it. */
 const RESERVED: readonly [RegExp, readonly string[]][] = [
-  [/process\.env/, ['config']],
+  [/process\.env/, ['config', 'gateway']],
   [/\bDate\.now\b|\bMath\.random\b|\bset(Timeout|Interval|Immediate)\(/, ['lib', 'gateway', 'redis']],
 ]
 

@@ -1,15 +1,15 @@
 import swagger from '@fastify/swagger'
-import { fastify, type FastifyError, type FastifyInstance } from 'fastify'
+import { fastify, type FastifyInstance } from 'fastify'
 import type { Hub } from '../hub/hub.ts'
-import { errorFacts, type Log } from '../observe/log.ts'
+import type { Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
+import type { HttpAnswer, HttpCalls } from '../protocol/http.ts'
 import { Refusal } from '../protocol/refusal.ts'
-import type { Scope, ServerIdentity, Trust } from '../trust/trust.ts'
-import { authenticate } from './authenticate.ts'
-import { clientError, sendProblem } from './problem.ts'
-import { batchRoute } from './routes/batch.ts'
-import { openapiRoute } from './routes/openapi.ts'
-import { publishRoute } from './routes/publish.ts'
+import type { Trust } from '../trust/trust.ts'
+import { answer, type Call, refuse } from './call.ts'
+import { problem } from './problem.ts'
+import { batchCall } from './routes/batch.ts'
+import { publishCall } from './routes/publish.ts'
 
 export interface ApiParts {
   readonly hub: Hub
@@ -20,84 +20,74 @@ export interface ApiParts {
   readonly version: string
 }
 
-declare module 'fastify' {
-  interface FastifyRequest {
-    identity: ServerIdentity
-  }
-  interface FastifyContextConfig {
-    /** What the server token must allow; without one the route is open to all. */
-    scope?: Scope
+/** Bytes of a body. */
+const BODY_BYTES = 1_048_576
+
+/** Returns what origins call. It has no port: `main` ties it to one. */
+export async function openApi(parts: ApiParts): Promise<HttpCalls> {
+  const calls = [publishCall(parts), batchCall(parts)]
+  const app = await openRouter(calls, parts)
+  return {
+    bodyBytes: BODY_BYTES,
+    hot: new Map(calls.map(call => [call.path, request => answer(call, request, parts)] as const)),
+    tooLarge: () => refuse(new Refusal('too_large', `a body may have ${BODY_BYTES} bytes`), '', parts),
+    async answer({ method, url, headers, body }) {
+      const {
+        statusCode,
+        headers: answered,
+        rawPayload,
+      } = await app.inject({
+        method,
+        url,
+        headers: { ...headers },
+        payload: body,
+      })
+      const texts = Object.entries(answered).map(([name, value]) => [name, String(value)])
+      return { status: statusCode, headers: Object.fromEntries(texts) as Record<string, string>, body: rawPayload }
+    },
   }
 }
 
-const BODY_BYTES = 1_048_576
-const REQUEST_WITHIN = 10_000
-
-/** The HTTP port: what origins call. Returns it ready to listen. */
-export async function openApi(parts: ApiParts): Promise<FastifyInstance> {
-  const { trust, metrics, log, version } = parts
-  const app = fastify({
-    bodyLimit: BODY_BYTES,
-    // A request must be complete in time in all: a byte now and then keeps idle timers happy for ever (CONTRACT 32).
-    requestTimeout: REQUEST_WITHIN,
-    http: { headersTimeout: REQUEST_WITHIN, connectionsCheckingInterval: 1000 },
-    // Longer than the usual proxy's, so that it is never the relay that closes a connection just being used.
-    keepAliveTimeout: 75_000,
-    routerOptions: { maxParamLength: 128 },
-    return503OnClosing: false,
-    clientErrorHandler: clientError,
-    // Bodies are read by protocol/raw-json, which checks more than a schema can; schemas here describe.
-    schemaErrorFormatter: () => new Refusal('bad_field'),
-  })
+/** Routes what is not hot, and knows all calls, for the description of the API. */
+async function openRouter(calls: readonly Call[], parts: ApiParts): Promise<FastifyInstance> {
+  const app = fastify({ bodyLimit: BODY_BYTES, routerOptions: { maxParamLength: 128 } })
+  // Bodies are read by protocol/raw-json, which checks more than a schema can; the schemas describe.
   app.setValidatorCompiler(() => () => true)
-  app.setSerializerCompiler(() => JSON.stringify)
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
-  app.decorateRequest('identity')
-  app.addHook('onRequest', async request => {
-    const { scope } = request.routeOptions.config
-    if (scope !== undefined) request.identity = await authenticate(trust, request, scope)
-  })
-
-  const methods = new Map<string, string[]>()
-  app.addHook('onRoute', ({ path, method }) => {
-    methods.set(path, [...(methods.get(path) ?? []), ...[method].flat()])
-  })
-  app.setNotFoundHandler((request, reply) => {
-    const allowed = methods.get(request.url.split('?')[0]!)
-    metrics.refused('not_found')
-    if (allowed === undefined) return sendProblem(reply, new Refusal('not_found'))
-    const methodsAllowed = allowed.join(', ')
-    void reply.header('Allow', methodsAllowed)
-    return sendProblem(reply, new Refusal('not_found', `not with ${request.method}; allowed: ${methodsAllowed}`), 405)
-  })
-  app.setErrorHandler((error: FastifyError | Refusal, request, reply) => {
-    const refusal = error instanceof Refusal ? error : translate(error)
-    metrics.refused(refusal.code)
-    const site = request.identity?.site.id
-    if (refusal.code === 'internal')
-      log.error({ site, path: request.routeOptions.url, ...errorFacts(error) }, 'a call failed')
-    else log.debug({ site, path: request.routeOptions.url, code: refusal.code }, 'a call was refused')
-    return sendProblem(reply, refusal)
-  })
-
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',
-      info: { title: 'Throughline', version, description: 'The HTTP API of the relay: what origins call.' },
+      info: {
+        title: 'Throughline',
+        version: parts.version,
+        description: 'The HTTP API of the relay: what origins call.',
+      },
       components: { securitySchemes: { server: { type: 'http', scheme: 'bearer', description: 'A server token' } } },
     },
   })
-  publishRoute(app, parts)
-  batchRoute(app, parts)
-  openapiRoute(app)
+  const methods = new Map<string, string>()
+  app.addHook('onRoute', ({ path, method }) => {
+    methods.set(path, [methods.get(path) ?? [], method].flat().join(', '))
+  })
+  for (const { path, schema } of calls)
+    app.post(path, { schema }, () => Promise.reject(new Error('a hot call went astray')))
+  app.get('/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+  app.setNotFoundHandler(({ url, method }, reply) => {
+    const allowed = methods.get(url.split('?')[0]!)
+    parts.metrics.refused('not_found')
+    if (allowed === undefined) return send(problem(new Refusal('not_found')))
+    void reply.header('allow', allowed)
+    return send(problem(new Refusal('not_found', `not with ${method}; allowed: ${allowed}`), 405))
+
+    function send({ status, headers, body }: HttpAnswer): unknown {
+      return reply.code(status).headers(headers).send(body)
+    }
+  })
+  app.setErrorHandler((error, { routeOptions }, reply) => {
+    const { status, headers, body } = refuse(error, routeOptions.url ?? '', parts)
+    return reply.code(status).headers(headers).send(body)
+  })
   await app.ready()
   return app
-}
-
-function translate({ statusCode }: FastifyError): Refusal {
-  if (statusCode === 413) return new Refusal('too_large', `a body may have ${BODY_BYTES} bytes`)
-  if (statusCode === 415) return new Refusal('unsupported_media_type')
-  if (statusCode === 400) return new Refusal('bad_json', 'the body is not as long as Content-Length says')
-  return new Refusal('internal')
 }

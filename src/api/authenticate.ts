@@ -1,17 +1,20 @@
-import type { FastifyRequest } from 'fastify'
+import type { HttpRequest } from '../protocol/http.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import type { Scope, ServerIdentity, Trust } from '../trust/trust.ts'
 
 const BEARER = /^bearer +(\S+)$/i
 
 /** Returns the origin that a request comes from, if its server token allows this kind of call. Rejects with a Refusal. */
-export async function authenticate(trust: Trust, { headers }: FastifyRequest, scope: Scope): Promise<ServerIdentity> {
+export async function authenticate(
+  trust: Trust,
+  headers: HttpRequest['headers'],
+  scope: Scope,
+): Promise<ServerIdentity> {
   const { authorization } = headers
   if (authorization === undefined) throw new Refusal('token_missing', 'send Authorization: Bearer <server token>')
   const token = BEARER.exec(authorization)?.[1]
   if (token === undefined) throw new Refusal('token_malformed', 'send Authorization: Bearer <server token>')
-  const licence = headers['throughline-licence']
-  const identity = await trust.verifyServer(token, typeof licence === 'string' ? licence : undefined)
+  const identity = await trust.verifyServer(token, headers['throughline-licence'])
   if (identity.scopes !== undefined && !identity.scopes.has(scope)) throw new Refusal('scope_missing', scope)
   return identity
 }

@@ -12,7 +12,7 @@ export function describeCall(summary: string, description: string, body: TSchema
     response: {
       200: { description: 'Done', content: { 'application/json': { schema: answer } } },
       '4xx': problem('Refused: nothing was done'),
-      503: problem('The bus is down or the node is draining: send the same call again, with the same id'),
+      503: problem('The bus is down: send the same call again, with the same id'),
     },
   }
 }

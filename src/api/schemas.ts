@@ -4,9 +4,13 @@ import { Type } from 'typebox'
  * What the calls take and answer, for the OpenAPI page. They describe and do not check: readEvent does, since `data` must
  * stay bytes; test/api/openapi.test.ts holds the two together.
  */
-const Id = Type.Union([Type.String({ pattern: '^[A-Za-z0-9_.:@-]{1,128}$' }), Type.Integer({ minimum: 0 })], {
-  description: '1 to 128 of A-Z a-z 0-9 _ . : @ -, not only dots; an integer stands for its decimal string',
-})
+const Id = Type.Union(
+  [
+    Type.String({ pattern: '^(?=.*[^.])(?!__proto__$)[A-Za-z0-9_.:@-]{1,128}$' }),
+    Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
+  ],
+  { description: '1 to 128 of A-Z a-z 0-9 _ . : @ -, not only dots; an integer stands for its decimal string' },
+)
 
 const Target = Type.Union(
   [
@@ -28,7 +32,7 @@ export const Event = Type.Object(
       Type.Boolean({ description: 'Without a place in the chain: lost to who is not connected' }),
     ),
     except: Type.Optional(
-      Type.String({ description: 'A connection id: its client gets the place in the chain, not the content' }),
+      Type.Union(Id.anyOf, { description: 'A connection: its client gets the place in the chain, not the content' }),
     ),
   },
   { additionalProperties: false },

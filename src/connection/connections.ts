@@ -1,6 +1,5 @@
 import { every, type Cancel } from '../lib/clock.ts'
 import { randomId } from '../lib/random.ts'
-import { CLOSE } from '../protocol/codes.ts'
 import type { ConnectionId } from '../protocol/ids.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import { Connection } from './connection.ts'
@@ -66,7 +65,7 @@ export class Connections {
 
   close(): void {
     this.#cancel()
-    for (const connection of this.#all.values()) connection.close(CLOSE.draining, 'draining')
+    for (const connection of this.#all.values()) connection.refuse(new Refusal('draining'))
   }
 
   #sweep(): void {

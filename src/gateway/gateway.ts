@@ -6,6 +6,7 @@ import { nowMicros } from '../lib/clock.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { ConnectionId } from '../protocol/ids.ts'
 import type { Topic } from '../protocol/topic.ts'
+import { listen } from './listen.ts'
 import { upgrade, type SocketData } from './upgrade.ts'
 
 export interface GatewayOptions {
@@ -22,9 +23,6 @@ export interface GatewayOptions {
 const PAYLOAD = 262_144
 /** Bytes that may wait for a slow client before its socket is closed. */
 const BACKPRESSURE = 1_048_576
-/** uWebSockets' LIBUS_LISTEN_EXCLUSIVE_PORT: its types declare an enum that its binary does not export. */
-const EXCLUSIVE_PORT = 1
-
 /** The WebSocket port. All of uWebSockets.js is in this folder. */
 export class Gateway implements Outlet {
   readonly #options: GatewayOptions
@@ -42,17 +40,10 @@ export class Gateway implements Outlet {
     })
   }
 
-  /** Takes the port, for this process alone: uWebSockets would share it with a second one started by mistake. Returns the port taken. */
-  listen(host: string, port: number): Promise<number> {
-    return new Promise((resolve, reject) => {
-      // The types know no options beside a host; the binaries do (uWebSockets.js 20.30 and 20.57).
-      const listen = this.#app.listen.bind(this.#app) as unknown as ListenWithOptions
-      listen(host, port, EXCLUSIVE_PORT, socket => {
-        if (!socket) return reject(portTaken(host, port))
-        this.#listening = socket
-        resolve(this.#options.uws.us_socket_local_port(socket))
-      })
-    })
+  /** Takes the port for this process alone and returns its number. */
+  async listen(host: string, port: number): Promise<number> {
+    this.#listening = await listen(this.#app, host, port)
+    return this.#options.uws.us_socket_local_port(this.#listening)
   }
 
   publish(item: OutgoingEvent): void {
@@ -88,6 +79,12 @@ export class Gateway implements Outlet {
     this.#listening = undefined
   }
 
+  /** Closes what is still open. */
+  close(): void {
+    this.stopListening()
+    this.#app.close()
+  }
+
   #deliver({ topic, frame, stamp, except, instead }: OutgoingEvent): void {
     const count = this.#app.numSubscribers(topic)
     if (count === 0) return
@@ -121,17 +118,6 @@ export class Gateway implements Outlet {
       },
     }
   }
-}
-
-type ListenWithOptions = (
-  host: string,
-  port: number,
-  options: number,
-  done: (socket: UWS.us_listen_socket | false) => void,
-) => void
-
-function portTaken(host: string, port: number): Error {
-  return Object.assign(new Error(`listen EADDRINUSE: ${host}:${port} cannot be listened on`), { code: 'EADDRINUSE' })
 }
 
 function connectionOf(ws: UWS.WebSocket<SocketData>): Connection {

@@ -17,6 +17,8 @@ const PACKAGES = [
 ]
 const BINARY = `uws_${process.platform}_${process.arch}_${process.versions.modules}.node`
 
+const HEADER_BYTES = '16384'
+
 /**
  * Loads uWebSockets.js: the operator's own release if `own` names one (a .node file, or a folder that holds them), else
  * the newest bundled binary that loads here. The .node files are loaded themselves, never a package's entry module, since
@@ -27,6 +29,8 @@ export function loadUws(own?: string): Uws {
   const candidates =
     own === undefined ? PACKAGES.map(({ name, binaries }) => join(dirname(require.resolve(name)), binaries)) : [own]
   const reasons: string[] = []
+  // The binary reads this when it loads (20.57 does, 20.30 stays at 4 KiB): cookies, or a licence, may need more.
+  process.env['UWS_HTTP_MAX_HEADERS_SIZE'] ??= HEADER_BYTES
   for (const candidate of candidates) {
     const file = existsSync(candidate) && statSync(candidate).isDirectory() ? join(candidate, BINARY) : candidate
     try {

@@ -1,6 +1,6 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
-import type { Code } from '../protocol/codes.ts'
+import { CLOSE_CODES, type Code } from '../protocol/codes.ts'
 import type { Metrics } from './metrics.ts'
 
 /** What is asked for when it is scraped, and not told as it happens. */
@@ -15,6 +15,8 @@ export interface BuildInfo {
   readonly uws: string
 }
 
+/** Milliseconds. */
+const LAG_RESOLUTION = 20
 const FAST = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 
 /** The numbers, for Prometheus (docs/metrics.md). Base units, histograms and no summaries, and no site label (DESIGN §12). */
@@ -54,14 +56,15 @@ export class PrometheusMetrics implements Metrics {
       { version, node, uws },
       1,
     )
-    const lag = monitorEventLoopDelay({ resolution: 20 })
+    const lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION })
     lag.enable()
     this.#gauge(
       'event_loop_lag_seconds',
       'The longest that the event loop was late since the last scrape',
       [],
       gauge => {
-        gauge.set(Math.max(0, lag.max / 1e9))
+        // What is measured is the time between two timers.
+        gauge.set(Math.max(0, lag.max / 1e9 - LAG_RESOLUTION / 1000))
         lag.reset()
       },
     )
@@ -87,7 +90,8 @@ export class PrometheusMetrics implements Metrics {
   }
 
   connectionClosed(code: number): void {
-    this.#closed.inc({ code: String(code) })
+    // A client may close with any code it likes, and must not make a series of each.
+    this.#closed.inc({ code: KNOWN_CLOSES.has(code) ? String(code) : 'other' })
   }
 
   refused(code: Code): void {
@@ -146,5 +150,8 @@ export class PrometheusMetrics implements Metrics {
     return gauge
   }
 }
+
+// RFC 6455 §7.4.1, and ours.
+const KNOWN_CLOSES = new Set([1000, 1001, 1005, 1006, 1007, 1009, ...CLOSE_CODES])
 
 const AUTH = /^(token_|licence_|unknown_site|origin_not_allowed|connect_)/

@@ -1,15 +1,10 @@
-/** WebSocket close codes (DESIGN §5). 4401, 4403 and 4410 are final for a client, the others mean: come back later. */
-export const CLOSE = {
-  badFrame: 4400,
-  unauthenticated: 4401,
-  forbidden: 4403,
-  draining: 4503,
-} as const
-
 interface Answer {
   /** Status on the HTTP port. */
   http: number
-  /** Close code on the WebSocket port, where the refusal ends the connection. */
+  /**
+   * Close code on the WebSocket port, where the refusal ends the connection. 4401, 4403 and 4410 are final for a client,
+   * the others mean: come back later (DESIGN §5).
+   */
   close?: number
   /** What went wrong and what to do about it, for the person who reads the log. */
   says: string
@@ -99,6 +94,11 @@ export const CODES = {
 } as const satisfies Record<string, Answer>
 
 export type Code = keyof typeof CODES
+
+/** Every code that the relay closes with. */
+export const CLOSE_CODES: ReadonlySet<number> = new Set(
+  Object.values<Answer>(CODES).flatMap(({ close }) => (close === undefined ? [] : [close])),
+)
 
 /** Returns the close code that goes with a refusal, or undefined where it leaves the connection open. */
 export function closeCode(code: Code): number | undefined {

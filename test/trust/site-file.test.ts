@@ -115,10 +115,7 @@ await t.test('a wrong site file stops the start with the site, the field, and wh
     [change({ limits: { threads: 0 } }), /acme\.limits\.threads: expected a positive integer, found 0/],
     [change({ limits: { threads: '5' } }), /acme\.limits\.threads: expected a positive integer, found a string/],
     [change({ limits: { threads: 1.5 } }), /expected a positive integer, found a number that is not whole/],
-    [
-      change({ limits: { frame_bytes: 131_073 } }),
-      /acme\.limits\.frame_bytes: expected at most 131072, found 131073/,
-    ],
+    [change({ limits: { frame_bytes: 131_073 } }), /acme\.limits\.frame_bytes: expected at most 131072, found 131073/],
     [change({ limits: { data_bytes: 1_048_577 } }), /acme\.limits\.data_bytes: expected at most 1048576/],
     [change({ types: ['call*'] }), /acme\.types\[0\]: expected an event type such as/],
     [change({ types: ['*'] }), /acme\.types\[0\]: expected an event type/],

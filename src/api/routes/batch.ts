@@ -1,41 +1,40 @@
-import type { FastifyInstance } from 'fastify'
 import type { Published } from '../../hub/publish.ts'
 import { parseJson, type Json } from '../../protocol/raw-json.ts'
 import { Refusal } from '../../protocol/refusal.ts'
 import type { Site } from '../../trust/trust.ts'
 import type { ApiParts } from '../api.ts'
-import { bodyOf } from '../body.ts'
+import type { Call } from '../call.ts'
 import { describeCall } from '../describe.ts'
 import { readEvent } from '../event.ts'
 import { Batch, Results } from '../schemas.ts'
 
 const EVENTS = 1000
 
-const schema = describeCall(
-  'Publish up to 1,000 events',
-  'Publishes in the order given, each event on its own: one that is refused holds up none of the others.',
-  Batch,
-  Results,
-)
-
 /** `POST /v1/publish/batch`. */
-export function batchRoute(app: FastifyInstance, { hub, metrics }: ApiParts): void {
-  app.post('/v1/publish/batch', { schema, config: { scope: 'publish' } }, async request => {
-    const { site } = request.identity
-    const body = bodyOf(request)
-    const { events, ...others } = parseJson(body, 'batch')
-    const [unknown] = Object.keys(others)
-    if (unknown !== undefined) throw new Refusal('bad_field', 'the one field is events')
-    if (!Array.isArray(events) || events.length === 0 || events.length > EVENTS) {
-      throw new Refusal('bad_field', `events is a list of 1 to ${EVENTS}`, { pointer: '/events' })
-    }
-    // All are handed over before the first is waited for, so they keep their order and share round trips.
-    const outcomes = await Promise.all(events.map((event, i) => attempt(event, body, `/events/${i}`, site)))
-    const refusals = outcomes.filter(outcome => outcome instanceof Refusal)
-    for (const { code } of refusals) metrics.refused(code)
-    if (refusals.length === outcomes.length && refusals.every(({ code }) => code === 'bus_down')) throw refusals[0]!
-    return { results: outcomes.map(outcome => (outcome instanceof Refusal ? { error: describe(outcome) } : outcome)) }
-  })
+export function batchCall({ hub, metrics }: ApiParts): Call {
+  return {
+    path: '/v1/publish/batch',
+    scope: 'publish',
+    schema: describeCall(
+      'Publish up to 1,000 events',
+      'Publishes in the order given, each event on its own: one that is refused holds up none of the others.',
+      Batch,
+      Results,
+    ),
+    async run(site, body) {
+      const { events, ...others } = parseJson(body, 'batch')
+      if (Object.keys(others).length > 0) throw new Refusal('bad_field', 'the one field is events')
+      if (!Array.isArray(events) || events.length === 0 || events.length > EVENTS) {
+        throw new Refusal('bad_field', `events is a list of 1 to ${EVENTS}`, { pointer: '/events' })
+      }
+      // All are handed over before the first is waited for, so they keep their order and share round trips.
+      const outcomes = await Promise.all(events.map((event, i) => attempt(event, body, `/events/${i}`, site)))
+      const refusals = outcomes.filter(outcome => outcome instanceof Refusal)
+      for (const { code } of refusals) metrics.refused(code)
+      if (refusals.length === outcomes.length && refusals.every(({ code }) => code === 'bus_down')) throw refusals[0]!
+      return { results: outcomes.map(outcome => (outcome instanceof Refusal ? { error: describe(outcome) } : outcome)) }
+    },
+  }
 
   async function attempt(event: Json, body: Buffer, at: string, site: Site): Promise<Published | Refusal> {
     try {

@@ -1,0 +1,41 @@
+import { errorFacts } from '../observe/log.ts'
+import type { HttpAnswer, HttpRequest } from '../protocol/http.ts'
+import { Refusal } from '../protocol/refusal.ts'
+import type { Scope, Site } from '../trust/trust.ts'
+import type { FastifySchema } from 'fastify'
+import type { ApiParts } from './api.ts'
+import { authenticate } from './authenticate.ts'
+import { problem } from './problem.ts'
+
+/** One call of the API: POST with a JSON body. */
+export interface Call {
+  readonly path: string
+  /** What the server token must allow. */
+  readonly scope: Scope
+  readonly schema: FastifySchema
+  /** Does what is asked and returns the answer's JSON. Rejects with a Refusal. */
+  run(site: Site, body: Buffer): Promise<object>
+}
+
+const JSON_TYPE = { 'content-type': 'application/json; charset=utf-8' }
+const IS_JSON = /^application\/json *(;|$)/i
+
+/** Answers a call: who asks is known before the body is looked at. Never rejects. */
+export async function answer(call: Call, request: HttpRequest, parts: ApiParts): Promise<HttpAnswer> {
+  try {
+    const { site } = await authenticate(parts.trust, request.headers, call.scope)
+    if (!IS_JSON.test(request.headers['content-type'] ?? '')) throw new Refusal('unsupported_media_type')
+    return { status: 200, headers: JSON_TYPE, body: JSON.stringify(await call.run(site, request.body)) }
+  } catch (error) {
+    return refuse(error, call.path, parts)
+  }
+}
+
+/** Returns the answer to what went wrong, counted and logged: a refusal in its own words, anything else as `internal`. */
+export function refuse(error: unknown, path: string, { metrics, log }: ApiParts): HttpAnswer {
+  const refusal = error instanceof Refusal ? error : new Refusal('internal')
+  metrics.refused(refusal.code)
+  if (refusal === error) log.debug({ path, code: refusal.code }, 'a call was refused')
+  else log.error({ path, ...errorFacts(error) }, 'a call failed')
+  return problem(refusal)
+}

@@ -1,0 +1,114 @@
+import { STATUS_CODES } from 'node:http'
+import type * as UWS from 'uws-20.57'
+import type { HttpAnswer, HttpCalls, HttpRequest } from '../protocol/http.ts'
+import { listen } from './listen.ts'
+
+/** What the hot calls read; reading all headers would cost more than the call. */
+const HOT_HEADERS = ['authorization', 'content-type', 'throughline-licence'] as const
+// uWebSockets writes these itself.
+const OWN_HEADERS = new Set(['connection', 'keep-alive', 'content-length', 'transfer-encoding', 'date'])
+
+/**
+ * The HTTP port on uWebSockets: three times the calls per second of Node's own server (docs/decisions/007-http-port.md).
+ * It ends a request that is not complete after about 10 s by itself, however it drips in (CONTRACT 32).
+ */
+export class HttpPort {
+  readonly #uws: typeof UWS
+  readonly #calls: HttpCalls
+  readonly #app: UWS.TemplatedApp
+  #listening: UWS.us_listen_socket | undefined
+  #underWay = 0
+  #idle: (() => void) | undefined
+
+  constructor(uws: typeof UWS, calls: HttpCalls) {
+    this.#uws = uws
+    this.#calls = calls
+    this.#app = uws.App()
+    for (const [path, call] of calls.hot) {
+      this.#app.post(path, (response, request) => this.#take(response, hotRequest(path, request), call))
+    }
+    this.#app.any('/*', (response, request) =>
+      this.#take(response, wholeRequest(request), whole => calls.answer(whole)),
+    )
+  }
+
+  /** Takes the port for this process alone and returns its number. */
+  async listen(host: string, port: number): Promise<number> {
+    this.#listening = await listen(this.#app, host, port)
+    return this.#uws.us_socket_local_port(this.#listening)
+  }
+
+  /** Takes no more calls, lets those under way be answered, and closes all connections. */
+  async close(): Promise<void> {
+    if (this.#listening !== undefined) this.#uws.us_listen_socket_close(this.#listening)
+    if (this.#underWay > 0) {
+      await new Promise<void>(resolve => {
+        this.#idle = resolve
+      })
+    }
+    this.#app.close()
+  }
+
+  #take(
+    response: UWS.HttpResponse,
+    request: Omit<HttpRequest, 'body'>,
+    call: (request: HttpRequest) => Promise<HttpAnswer>,
+  ): void {
+    const chunks: Buffer[] = []
+    let size = 0
+    let gone = false
+    this.#underWay++
+    const done = (): void => {
+      if (gone) return
+      gone = true
+      if (--this.#underWay === 0) this.#idle?.()
+    }
+    response.onAborted(done)
+    response.onData((chunk, isLast) => {
+      if (gone) return
+      size += chunk.byteLength
+      if (size > this.#calls.bodyBytes) {
+        // What is still to come is not read: the connection ends with the answer.
+        send(response, this.#calls.tooLarge(), true)
+        done()
+        return
+      }
+      // The chunk is only lent until this returns.
+      if (chunk.byteLength > 0) chunks.push(Buffer.from(chunk.slice(0)))
+      if (!isLast) return
+      const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
+      void call({ ...request, body }).then(answer => {
+        if (!gone) send(response, answer, false)
+        done()
+      })
+    })
+  }
+}
+
+function send(response: UWS.HttpResponse, { status, headers, body }: HttpAnswer, close: boolean): void {
+  // One write for all of it.
+  response.cork(() => {
+    response.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`)
+    for (const [name, value] of Object.entries(headers)) if (!OWN_HEADERS.has(name)) response.writeHeader(name, value)
+    response.end(body, close)
+  })
+}
+
+function hotRequest(url: string, request: UWS.HttpRequest): Omit<HttpRequest, 'body'> {
+  const headers: Record<string, string> = {}
+  for (const name of HOT_HEADERS) {
+    const value = request.getHeader(name)
+    if (value !== '') headers[name] = value
+  }
+  return { method: 'POST', url, headers }
+}
+
+function wholeRequest(request: UWS.HttpRequest): Omit<HttpRequest, 'body'> {
+  const headers: Record<string, string> = {}
+  request.forEach((name, value) => {
+    headers[name] = value
+  })
+  const query = request.getQuery()
+  const url = query === undefined || query === '' ? request.getUrl() : `${request.getUrl()}?${query}`
+  return { method: request.getMethod().toUpperCase(), url, headers }
+}

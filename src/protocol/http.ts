@@ -1,0 +1,27 @@
+/** An HTTP call as the API sees it, whoever reads it off the wire. */
+export interface HttpRequest {
+  readonly method: string
+  /** Path and query. */
+  readonly url: string
+  /** By lower-case name. */
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Buffer
+}
+
+export interface HttpAnswer {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | Buffer
+}
+
+/** What a port hands its calls to: the API declares none of its own, so that either can be changed alone. */
+export interface HttpCalls {
+  /** Bytes that a body may have. */
+  readonly bodyBytes: number
+  /** Calls that come by the thousand: POST, by path. */
+  readonly hot: ReadonlyMap<string, (request: HttpRequest) => Promise<HttpAnswer>>
+  /** Answers any other call. Never rejects. */
+  answer(request: HttpRequest): Promise<HttpAnswer>
+  /** Returns the answer to a body over `bodyBytes`. */
+  tooLarge(): HttpAnswer
+}
