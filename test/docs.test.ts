@@ -66,7 +66,7 @@ await t.test('errors.md has every code with its HTTP status and close code, and 
 
 await t.test('errors.md has every close code of ours, and no other', async t => {
   const rows = [...page('errors.md').matchAll(/^\| (4\d{3}) \|/gm)].map(([, code = '']) => code)
-  const used = [...[...CLOSE_CODES], ...ANSWERS.flatMap(([, { close }]) => close ?? [])]
+  const used = [...CLOSE_CODES, ...ANSWERS.flatMap(([, { close }]) => close ?? [])]
   t.strictSame(rows, [...new Set(used.map(String))].toSorted())
 })
 
