@@ -11,6 +11,7 @@ import { Keys, PARTITIONS, partitionOf, slotOf } from '../redis/keys.ts'
 import { loadScript, type LinkEvents, type RedisLink, type Script } from '../redis/link.ts'
 import { SingleLink } from '../redis/single.ts'
 import type { Bus, BusListener, Placed, Publication } from './bus.ts'
+import { Eras } from './eras.ts'
 import { exceptField, readBusFrame } from './frame.ts'
 import { Pulse } from './pulse.ts'
 
@@ -33,7 +34,6 @@ const BURST = 1_048_576
 
 const PUBLISH = loadScript('bus/publish')
 const HEADS = loadScript('bus/heads')
-const ERA = loadScript('bus/era')
 
 /** Connects, and waits a moment for the bus to be up: a node that finds no Redis starts all the same and says so (CONTRACT 27). */
 export async function openRedisBus(options: RedisBusOptions): Promise<RedisBus> {
@@ -51,7 +51,7 @@ export class RedisBus implements Bus, LinkEvents {
   readonly #node = randomId(9)
   readonly #publishCommand: 'PUBLISH' | 'SPUBLISH'
   readonly #topics = new Set<Topic>()
-  readonly #eras = Array.from({ length: PARTITIONS }, () => 0)
+  readonly #eras = new Eras()
   readonly #pulse = new Pulse()
   readonly #timers: readonly Cancel[]
   readonly firstUp: Promise<void>
@@ -109,7 +109,7 @@ export class RedisBus implements Bus, LinkEvents {
       const partition = partitionOf(part[0]!)
       const keys = [this.#keys.era(partition), ...part.map(topic => this.#keys.head(topic))]
       const [since, ...found] = await this.#run(HEADS, keys, [])
-      this.#eras[partition] = since!
+      this.#eras.learn(partition, since!)
       for (const [i, topic] of part.entries()) heads.set(topic, found[i]!)
     })
     return topics.map(topic => heads.get(topic)!)
@@ -121,7 +121,7 @@ export class RedisBus implements Bus, LinkEvents {
   }
 
   eraStart(topic: Topic): number {
-    return this.#eras[partitionOf(topic)]!
+    return this.#eras.start(partitionOf(topic))
   }
 
   async close(): Promise<void> {
@@ -252,18 +252,8 @@ export class RedisBus implements Bus, LinkEvents {
     }
   }
 
-  async #readEras(): Promise<void> {
-    const runIds = await this.#link.runIds()
-    const newest = this.#newest
-    await Promise.all(
-      this.#eras.map(async (_, partition) => {
-        const runId = runIds.get(this.#link.primaryOf(slotOf(partition)) ?? '')
-        if (runId === undefined) throw new Error(`no primary is known for partition ${partition}`)
-        this.#eras[partition] = Number(
-          await this.#link.run(ERA, [this.#keys.era(partition)], [runId, newest, this.#eras[partition]!]),
-        )
-      }),
-    )
+  #readEras(): Promise<void> {
+    return this.#eras.read(this.#link, this.#keys, this.#newest)
   }
 
   #renewEras(): void {
