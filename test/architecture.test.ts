@@ -25,7 +25,7 @@ const SIDEWAYS = new Set([
 ])
 /** Who may import a library: no other folder does. */
 const LIBRARIES: Record<string, readonly string[]> = {
-  'uws-20.57': ['gateway'],
+  'uws-20.56': ['gateway'],
   ioredis: ['redis'],
   fastify: ['api', 'admin'],
   '@fastify/swagger': ['api'],

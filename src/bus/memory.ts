@@ -83,11 +83,9 @@ export class MemoryBus implements Bus {
 }
 
 function splice({ before, after }: FramePieces, stamp: number, prev: number): Buffer {
-  if (stamp === 0) return Buffer.concat([before, after])
-  const place = `${stamp}${PREV}${prev}`
-  const frame = Buffer.allocUnsafe(before.length + place.length + after.length)
-  before.copy(frame, 0)
-  frame.write(place, before.length, 'latin1')
-  after.copy(frame, before.length + place.length)
+  const start = stamp === 0 ? before : `${before}${stamp}${PREV}${prev}`
+  const frame = Buffer.allocUnsafe(start.length + after.length)
+  frame.write(start, 'latin1')
+  after.copy(frame, start.length)
   return frame
 }

@@ -1,4 +1,4 @@
-import type * as UWS from 'uws-20.57'
+import type * as UWS from 'uws-20.56'
 import type { Connection } from '../connection/connection.ts'
 import type { Connections } from '../connection/connections.ts'
 import type { OutgoingEvent, Outlet } from '../hub/outlet.ts'
@@ -56,7 +56,9 @@ export class Gateway implements Outlet {
     if (this.#outbox.length === 0) return
     const items = this.#outbox
     this.#outbox = []
-    for (const item of items) this.#deliver(item)
+    for (const item of items) this.#send(item)
+    // One turn of the loop later, when uWebSockets has written to the sockets: then it is true, and delays nobody.
+    setImmediate(() => this.#count(items))
   }
 
   subscribers(topic: Topic): number {
@@ -85,13 +87,18 @@ export class Gateway implements Outlet {
     this.#app.close()
   }
 
-  #deliver({ topic, frame, stamp, except, instead }: OutgoingEvent): void {
-    const count = this.#app.numSubscribers(topic)
-    if (count === 0) return
+  #send({ topic, frame, except, instead }: OutgoingEvent): void {
     const left = except === undefined ? undefined : this.#options.connections.get(except)
     if (left?.hears(topic) === true) left.publishExceptMe(topic, frame, instead)
     else this.#app.publish(topic, frame)
-    this.#options.metrics.delivered(count, stamp === 0 ? undefined : (nowMicros() - stamp) / 1e6)
+  }
+
+  #count(items: readonly OutgoingEvent[]): void {
+    const now = nowMicros()
+    for (const { topic, stamp } of items) {
+      const sockets = this.#app.numSubscribers(topic)
+      if (sockets > 0) this.#options.metrics.delivered(sockets, stamp === 0 ? undefined : (now - stamp) / 1e6)
+    }
   }
 
   #behavior(): UWS.WebSocketBehavior<SocketData> {

@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http'
-import type * as UWS from 'uws-20.57'
+import type * as UWS from 'uws-20.56'
 import type { HttpAnswer, HttpCalls, HttpRequest } from '../protocol/http.ts'
 import { listen } from './listen.ts'
 
@@ -73,8 +73,8 @@ export class HttpPort {
         done()
         return
       }
-      // The chunk is only lent until this returns.
-      if (chunk.byteLength > 0) chunks.push(Buffer.from(chunk.slice(0)))
+      // A copy, since the chunk is only lent until this returns.
+      if (chunk.byteLength > 0) chunks.push(Buffer.from(Buffer.from(chunk)))
       if (!isLast) return
       const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
       void call({ ...request, body }).then(answer => {

@@ -1,4 +1,4 @@
-import type * as UWS from 'uws-20.57'
+import type * as UWS from 'uws-20.56'
 import type { Connection } from '../connection/connection.ts'
 
 /** What uWebSockets keeps for us with each socket. */

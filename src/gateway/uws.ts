@@ -1,19 +1,20 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import type * as UWS from 'uws-20.57'
+import type * as UWS from 'uws-20.56'
 
 export interface Uws {
   readonly uws: typeof UWS
-  /** Of uWebSockets.js, such as `20.57.0`. */
+  /** Of uWebSockets.js, such as `20.56.0`. */
   readonly version: string
   readonly file: string
 }
 
 // Newest first. uWebSockets.js is not on the npm registry under its own name; see docs/decisions/002-uwebsockets-binaries.md.
-const PACKAGES = [
-  { name: 'uws-20.57', binaries: '.' },
-  { name: 'uws-20.30', binaries: '../binaries' },
+// A package may be missing: an image needs only the one that loads there.
+const BUNDLED: readonly ((require: NodeJS.Require) => string)[] = [
+  require => dirname(require.resolve('uws-20.56')),
+  require => join(dirname(require.resolve('uws-20.30')), '../binaries'),
 ]
 const BINARY = `uws_${process.platform}_${process.arch}_${process.versions.modules}.node`
 
@@ -26,14 +27,13 @@ const HEADER_BYTES = '16384'
  */
 export function loadUws(own?: string): Uws {
   const require = createRequire(import.meta.url)
-  const candidates =
-    own === undefined ? PACKAGES.map(({ name, binaries }) => join(dirname(require.resolve(name)), binaries)) : [own]
   const reasons: string[] = []
-  // The binary reads this when it loads (20.57 does, 20.30 stays at 4 KiB): cookies, or a licence, may need more.
+  // The binary reads this when it loads (20.56 does, 20.30 stays at 4 KiB): cookies, or a licence, may need more.
   process.env['UWS_HTTP_MAX_HEADERS_SIZE'] ??= HEADER_BYTES
-  for (const candidate of candidates) {
-    const file = existsSync(candidate) && statSync(candidate).isDirectory() ? join(candidate, BINARY) : candidate
+  for (const find of own === undefined ? BUNDLED : [() => own]) {
     try {
+      const found = find(require)
+      const file = existsSync(found) && statSync(found).isDirectory() ? join(found, BINARY) : found
       return { uws: require(file) as typeof UWS, version: versionBeside(file), file }
     } catch (error) {
       reasons.push(reasonOf(error))

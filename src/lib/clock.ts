@@ -6,9 +6,11 @@ export interface Clock {
 
 export const systemClock: Clock = { now: Date.now }
 
+const START = performance.timeOrigin
+
 /** Microseconds since the Unix epoch, the unit of stamps (DESIGN §7), with the fraction of a millisecond that Node can tell. */
 export function nowMicros(): number {
-  return Math.floor((performance.timeOrigin + performance.now()) * 1000)
+  return Math.floor((START + performance.now()) * 1000)
 }
 
 /** Stops what `after` or `every` started. Safe to call twice. */

@@ -152,6 +152,6 @@ export class PrometheusMetrics implements Metrics {
 }
 
 // RFC 6455 §7.4.1, and ours.
-const KNOWN_CLOSES = new Set([1000, 1001, 1005, 1006, 1007, 1009, ...CLOSE_CODES])
+const KNOWN_CLOSES = new Set([1000, 1001, 1005, 1006, 1009, ...CLOSE_CODES])
 
 const AUTH = /^(token_|licence_|unknown_site|origin_not_allowed|connect_)/

@@ -5,7 +5,8 @@ import type { EventId, EventType, ThreadId } from './ids.ts'
  * them, so a frame is encoded once, on the node that accepts the event (DESIGN §3). An ephemeral frame is `before` + `after`.
  */
 export interface FramePieces {
-  readonly before: Buffer
+  /** ASCII. */
+  readonly before: string
   readonly after: Buffer
 }
 
@@ -29,17 +30,15 @@ const TYPE = ',"type":'
  */
 export function chainedFrame(chain: string, event: OriginEvent): FramePieces {
   return {
-    before: Buffer.from(`{"op":"event","chain":"${chain}","stamp":`, 'latin1'),
+    before: `{"op":"event","chain":"${chain}","stamp":`,
     after: pieces(`,"id":"${event.id}"${TYPE}`, event),
   }
 }
 
 /** Returns the pieces of an event that has no place in a chain. */
 export function ephemeralFrame(event: OriginEvent): FramePieces {
-  return { before: EPHEMERAL, after: pieces(`,"id":"${event.id}"${TYPE}`, event) }
+  return { before: '{"op":"event"', after: pieces(`,"id":"${event.id}"${TYPE}`, event) }
 }
-
-const EPHEMERAL = Buffer.from('{"op":"event"', 'latin1')
 
 /** Returns what the connection that an event leaves out is sent, to keep its chain whole: no type, no thread, no data (CONTRACT 1). */
 export function ownFrame(frame: Buffer): Buffer {

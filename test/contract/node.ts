@@ -83,7 +83,7 @@ export function event(data: string | Buffer = '"hello"'): FramePieces {
 
 /** Returns the bytes that clients must see. */
 export function spliced({ before, after }: FramePieces, stamp: number, prev: number): Buffer {
-  return Buffer.concat([before, Buffer.from(`${stamp},"prev":${prev}`), after])
+  return Buffer.concat([Buffer.from(`${before}${stamp},"prev":${prev}`), after])
 }
 
 /** Returns what a delivered frame says about its place. */

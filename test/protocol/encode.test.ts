@@ -23,7 +23,7 @@ function event(more: Partial<OriginEvent> = {}): OriginEvent {
 
 // What every bus does with the pieces.
 function placed({ before, after }: FramePieces): Buffer {
-  return Buffer.concat([before, Buffer.from(`1700000000000002${PREV}1700000000000001`), after])
+  return Buffer.concat([Buffer.from(`${before}1700000000000002${PREV}1700000000000001`), after])
 }
 
 await t.test('the frame of an event in a chain', async t => {
@@ -43,7 +43,7 @@ await t.test('the frame of an event without a thread', async t => {
 await t.test('the frame of an ephemeral event has no place', async t => {
   const { before, after } = ephemeralFrame(event())
   t.equal(
-    Buffer.concat([before, after]).toString(),
+    Buffer.concat([Buffer.from(before), after]).toString(),
     '{"op":"event","id":"e-1","type":"message","thread":"42","at":1700000000123,"data":{"text":"hello"}}',
   )
 })
