@@ -2,7 +2,7 @@ import type { HttpRequest } from '../protocol/http.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import type { Scope, ServerIdentity, Trust } from '../trust/trust.ts'
 
-const BEARER = /^bearer +(\S+)$/i
+const BEARER = /^bearer +/i
 
 /** Returns the origin that a request comes from, if its server token allows this kind of call. Rejects with a Refusal. */
 export async function authenticate(
@@ -12,9 +12,9 @@ export async function authenticate(
 ): Promise<ServerIdentity> {
   const { authorization } = headers
   if (authorization === undefined) throw new Refusal('token_missing', 'send Authorization: Bearer <server token>')
-  const token = BEARER.exec(authorization)?.[1]
-  if (token === undefined) throw new Refusal('token_malformed', 'send Authorization: Bearer <server token>')
-  const identity = await trust.verifyServer(token, headers['throughline-licence'])
+  const scheme = BEARER.exec(authorization)?.[0]
+  if (scheme === undefined) throw new Refusal('token_malformed', 'send Authorization: Bearer <server token>')
+  const identity = await trust.verifyServer(authorization.slice(scheme.length), headers['throughline-licence'])
   if (identity.scopes !== undefined && !identity.scopes.has(scope)) throw new Refusal('scope_missing', scope)
   return identity
 }

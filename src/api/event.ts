@@ -33,9 +33,9 @@ export function readEvent(event: Json | undefined, body: Buffer, at: string, dat
     type,
     data: readData(event.data, body, at, dataBytes),
     ephemeral: ephemeral === true,
-    ...(thread === undefined ? {} : { thread }),
-    ...(id === undefined ? {} : { id }),
-    ...(except === undefined ? {} : { except }),
+    thread,
+    id,
+    except,
   }
 }
 

@@ -50,9 +50,9 @@ export interface Publication {
   /** An ephemeral event has no place in a chain: it is delivered as it is, and its stamp is 0. */
   readonly ephemeral: boolean
   /** Given by the origin: makes the publication idempotent. */
-  readonly id?: EventId
+  readonly id: EventId | undefined
   /** The connection that is not shown the content (CONTRACT 1). */
-  readonly except?: ConnectionId
+  readonly except: ConnectionId | undefined
 }
 
 export interface Placed {

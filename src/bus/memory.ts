@@ -1,4 +1,4 @@
-import { nowMicros } from '../lib/clock.ts'
+import { every, nowMicros } from '../lib/clock.ts'
 import { HEAD_TTL } from '../protocol/chain.ts'
 import { PREV, type FramePieces } from '../protocol/encode.ts'
 import type { Topic } from '../protocol/topic.ts'
@@ -20,6 +20,7 @@ export class MemoryBus implements Bus {
   // Both maps keep their entries in the order of their last writing, so what is out of date stands at the front.
   readonly #heads = new Map<Topic, number>()
   readonly #seen = new Map<string, Seen>()
+  readonly #cancel = every(60_000, () => this.#forget(nowMicros()))
   #listener: BusListener | undefined
 
   listen(listener: BusListener): void {
@@ -28,7 +29,6 @@ export class MemoryBus implements Bus {
 
   async publish(publication: Publication): Promise<Placed[]> {
     const now = nowMicros()
-    this.#forget(now)
     return publication.topics.map(topic => this.#place(topic, publication, now))
   }
 
@@ -50,20 +50,24 @@ export class MemoryBus implements Bus {
   }
 
   async close(): Promise<void> {
+    this.#cancel()
     this.#listener = undefined
   }
 
   #place(topic: Topic, { frame, id, ephemeral, except }: Publication, now: number): Placed {
     const key = id === undefined ? undefined : `${topic} ${id}`
     const seen = key === undefined ? undefined : this.#seen.get(key)
-    if (seen !== undefined) return { stamp: seen.stamp, duplicate: true }
+    if (seen !== undefined && seen.until > now) return { stamp: seen.stamp, duplicate: true }
     const prev = this.#heads.get(topic) ?? this.#era
     const stamp = ephemeral ? 0 : Math.max(now, prev + 1)
     if (!ephemeral) {
       this.#heads.delete(topic)
       this.#heads.set(topic, stamp)
     }
-    if (key !== undefined) this.#seen.set(key, { stamp, until: now + ID_TTL })
+    if (key !== undefined) {
+      this.#seen.delete(key)
+      this.#seen.set(key, { stamp, until: now + ID_TTL })
+    }
     if (this.#listening.has(topic)) {
       this.#listener?.deliver({ topic, stamp, except, frame: splice(frame, stamp, prev) })
     }

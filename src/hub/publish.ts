@@ -8,12 +8,12 @@ import { chainName, clientChainName, siteTopic, threadTopic, userTopic, type Top
 export interface PublishRequest {
   readonly to: Target
   readonly type: EventType
-  readonly thread?: ThreadId
+  readonly thread: ThreadId | undefined
   /** The exact bytes that the origin sent. */
   readonly data: Buffer
-  readonly id?: EventId
+  readonly id: EventId | undefined
   readonly ephemeral: boolean
-  readonly except?: ConnectionId
+  readonly except: ConnectionId | undefined
 }
 
 export type Target = { readonly thread: ThreadId } | { readonly users: readonly UserId[] } | { readonly site: true }
@@ -30,20 +30,28 @@ export interface Published {
 export async function publish(bus: Bus, site: SiteId, request: PublishRequest, at: number): Promise<Published> {
   const { to, type, data, ephemeral } = request
   const topics = topicsOf(site, to)
-  const id = request.id ?? (randomId(16) as EventId)
+  const id = request.id ?? newEventId()
   const event = { id, type, thread: 'thread' in to ? to.thread : request.thread, at, data }
   const publication: Publication = {
     topics,
     // All topics of one publication are of one kind, so clients know their chain by the same name: one frame for all.
     frame: ephemeral ? ephemeralFrame(event) : chainedFrame(clientChainName(topics[0]!), event),
     ephemeral,
-    ...(request.id === undefined ? {} : { id }),
-    ...(request.except === undefined ? {} : { except: request.except }),
+    id: request.id,
+    except: request.except,
   }
   const placed = await bus.publish(publication)
   const stamps: Record<string, number> = {}
-  if (!ephemeral) for (const [i, topic] of topics.entries()) stamps[chainName(topic)] = placed[i]!.stamp
-  return { id, stamps, ...(placed.every(({ duplicate }) => duplicate) ? { duplicate: true } : {}) }
+  if (!ephemeral) for (let i = 0; i < topics.length; i++) stamps[chainName(topics[i]!)] = placed[i]!.stamp
+  return placed.every(({ duplicate }) => duplicate) ? { id, stamps, duplicate: true } : { id, stamps }
+}
+
+// Unique in the cluster without asking it, and of one length, so that frames of like events are.
+const PROCESS = randomId(9)
+let count = 0
+
+function newEventId(): EventId {
+  return `${PROCESS}.${(count++).toString(36).padStart(9, '0')}` as EventId
 }
 
 function topicsOf(site: SiteId, to: Target): Topic[] {

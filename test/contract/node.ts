@@ -94,13 +94,13 @@ export function placeOf({ frame }: Delivery): { stamp: string; prev: string } {
 
 /** Publishes one event in one chain. */
 export async function say(bus: Bus, topic: Topic, more: Partial<Publication> = {}): Promise<Placed> {
-  const [placed] = await bus.publish({ topics: [topic], frame: event(), ephemeral: false, ...more })
+  const [placed] = await sayAll(bus, [topic], more)
   return valid(placed)
 }
 
 /** Publishes one event in many chains. */
 export async function sayAll(bus: Bus, topics: readonly Topic[], more: Partial<Publication> = {}): Promise<Placed[]> {
-  return bus.publish({ topics, frame: event(), ephemeral: false, ...more })
+  return bus.publish({ topics, frame: event(), ephemeral: false, id: undefined, except: undefined, ...more })
 }
 
 /** Subscribes to one topic and returns its head. */
