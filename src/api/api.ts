@@ -3,7 +3,7 @@ import { fastify, type FastifyInstance } from 'fastify'
 import type { Hub } from '../hub/hub.ts'
 import type { Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
-import type { HttpAnswer, HttpCalls } from '../protocol/http.ts'
+import type { HttpAnswer, HttpCalls, HttpRequest } from '../protocol/http.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import type { Trust } from '../trust/trust.ts'
 import { answer, type Call, refuse } from './call.ts'
@@ -31,26 +31,31 @@ export async function openApi(parts: ApiParts): Promise<HttpCalls> {
     bodyBytes: BODY_BYTES,
     hot: new Map(calls.map(call => [call.path, request => answer(call, request, parts)] as const)),
     tooLarge: () => refuse(new Refusal('too_large', `a body may have ${BODY_BYTES} bytes`), '', parts),
-    async answer({ method, url, headers, body }) {
-      const {
-        statusCode,
-        headers: answered,
-        rawPayload,
-      } = await app.inject({
-        method,
-        url,
-        headers: { ...headers },
-        payload: body,
-      })
-      const texts = Object.entries(answered).map(([name, value]) => [name, String(value)])
-      return { status: statusCode, headers: Object.fromEntries(texts) as Record<string, string>, body: rawPayload }
-    },
+    answer: request => inject(app, request).catch((error: unknown) => refuse(error, request.url, parts)),
   }
+}
+
+// The port writes these itself.
+const PORT_HEADERS = new Set(['connection', 'keep-alive', 'content-length', 'transfer-encoding', 'date'])
+
+async function inject(app: FastifyInstance, { method, url, headers, body }: HttpRequest): Promise<HttpAnswer> {
+  const answer = await app.inject({ method, url, headers: { ...headers }, payload: body })
+  const kept = Object.entries(answer.headers).filter(([name]) => !PORT_HEADERS.has(name))
+  const texts = kept.map(([name, value]) => [name, String(value)] as const)
+  return { status: answer.statusCode, headers: Object.fromEntries(texts), body: answer.rawPayload }
 }
 
 /** Routes what is not hot, and knows all calls, for the description of the API. */
 async function openRouter(calls: readonly Call[], parts: ApiParts): Promise<FastifyInstance> {
-  const app = fastify({ bodyLimit: BODY_BYTES, routerOptions: { maxParamLength: 128 } })
+  const app = fastify({
+    bodyLimit: BODY_BYTES,
+    routerOptions: { maxParamLength: 128 },
+    // A path that does not decode, which no route or error handler gets to see.
+    frameworkErrors: (_error, _request, reply) => {
+      const { status, headers, body } = refuse(new Refusal('not_found'), '', parts)
+      return reply.code(status).headers(headers).send(body)
+    },
+  })
   // Bodies are read by protocol/raw-json, which checks more than a schema can; the schemas describe.
   app.setValidatorCompiler(() => () => true)
   app.removeAllContentTypeParsers()

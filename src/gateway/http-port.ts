@@ -5,8 +5,7 @@ import { listen } from './listen.ts'
 
 /** What the hot calls read; reading all headers would cost more than the call. */
 const HOT_HEADERS = ['authorization', 'content-type', 'throughline-licence'] as const
-// uWebSockets writes these itself.
-const OWN_HEADERS = new Set(['connection', 'keep-alive', 'content-length', 'transfer-encoding', 'date'])
+const NOTHING = Buffer.alloc(0)
 
 /**
  * The HTTP port on uWebSockets: three times the calls per second of Node's own server (docs/decisions/007-http-port.md).
@@ -49,11 +48,7 @@ export class HttpPort {
     this.#app.close()
   }
 
-  #take(
-    response: UWS.HttpResponse,
-    request: Omit<HttpRequest, 'body'>,
-    call: (request: HttpRequest) => Promise<HttpAnswer>,
-  ): void {
+  #take(response: UWS.HttpResponse, request: HttpRequest, call: (request: HttpRequest) => Promise<HttpAnswer>): void {
     const chunks: Buffer[] = []
     let size = 0
     let gone = false
@@ -76,8 +71,8 @@ export class HttpPort {
       // A copy, since the chunk is only lent until this returns.
       if (chunk.byteLength > 0) chunks.push(Buffer.from(Buffer.from(chunk)))
       if (!isLast) return
-      const body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
-      void call({ ...request, body }).then(answer => {
+      request.body = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
+      void call(request).then(answer => {
         if (!gone) send(response, answer, false)
         done()
       })
@@ -89,26 +84,26 @@ function send(response: UWS.HttpResponse, { status, headers, body }: HttpAnswer,
   // One write for all of it.
   response.cork(() => {
     response.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`)
-    for (const [name, value] of Object.entries(headers)) if (!OWN_HEADERS.has(name)) response.writeHeader(name, value)
+    for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value)
     response.end(body, close)
   })
 }
 
-function hotRequest(url: string, request: UWS.HttpRequest): Omit<HttpRequest, 'body'> {
+function hotRequest(url: string, request: UWS.HttpRequest): HttpRequest {
   const headers: Record<string, string> = {}
   for (const name of HOT_HEADERS) {
     const value = request.getHeader(name)
     if (value !== '') headers[name] = value
   }
-  return { method: 'POST', url, headers }
+  return { method: 'POST', url, headers, body: NOTHING }
 }
 
-function wholeRequest(request: UWS.HttpRequest): Omit<HttpRequest, 'body'> {
+function wholeRequest(request: UWS.HttpRequest): HttpRequest {
   const headers: Record<string, string> = {}
   request.forEach((name, value) => {
     headers[name] = value
   })
   const query = request.getQuery()
   const url = query === undefined || query === '' ? request.getUrl() : `${request.getUrl()}?${query}`
-  return { method: request.getMethod().toUpperCase(), url, headers }
+  return { method: request.getMethod().toUpperCase(), url, headers, body: NOTHING }
 }

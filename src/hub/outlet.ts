@@ -4,8 +4,8 @@ import type { Topic } from '../protocol/topic.ts'
 /** This node's sockets, as the hub sees them. The gateway is one. */
 export interface Outlet {
   /**
-   * Hands a frame to all local subscribers of a topic, in the order of calls. Cheap: frames are gathered for the rest of
-   * the tick and leave together.
+   * Hands a frame to all local subscribers of a topic, in the order of calls. Cheap: when they come in
+   * numbers, those of one turn of the loop leave together.
    */
   publish(item: OutgoingEvent): void
   /** Sends what was gathered, now. */

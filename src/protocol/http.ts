@@ -5,11 +5,13 @@ export interface HttpRequest {
   readonly url: string
   /** By lower-case name. */
   readonly headers: Readonly<Record<string, string>>
-  readonly body: Buffer
+  /** Read last. */
+  body: Buffer
 }
 
 export interface HttpAnswer {
   readonly status: number
+  /** But for those that a port writes itself: length, date, what concerns the connection. */
   readonly headers: Readonly<Record<string, string>>
   readonly body: string | Buffer
 }

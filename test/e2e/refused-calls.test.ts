@@ -108,6 +108,16 @@ await t.test('paths, methods and media types that are not there are told apart',
   t.equal(utf8.status, 200)
 })
 
+await t.test('odd paths and methods are refused, or their connection is closed', async t => {
+  for (const line of ['GET //x', 'GET /%ff%zz', 'GET /[', 'PUT /v1/publish', 'TRACE /x', 'GET /v1/publish?%00']) {
+    const answer = await exchange([`${line} HTTP/1.1\r\nHost: [[[\r\n\r\n`], 'detail')
+    t.match(answer, /^HTTP\/1.1 40[45] [^]*problem\+json/, line)
+  }
+  for (const line of ['OPTIONS *', 'FOO /v1/publish', 'CONNECT x:80', 'GET http://evil/', '']) {
+    t.notMatch(await exchange([`${line} HTTP/1.1\r\n__proto__: x\r\n\r\n`], ''), / 200 /, line)
+  }
+})
+
 await t.test('what drips in, or is not HTTP, is ended within about 10 s, whatever it sends meanwhile', async t => {
   const head = 'POST /v1/publish HTTP/1.1\r\nHost: x\r\n'
   // uWebSockets' ports end it without a word, Node's with 408.
@@ -172,8 +182,8 @@ async function drip(base: string, start: string): Promise<string> {
   return answer
 }
 
-/** Sends a request to the API in pieces and returns the answer. */
-async function exchange(pieces: readonly string[]): Promise<string> {
+/** Sends a request to the API in pieces and returns the answer, once it has a certain text in it. */
+async function exchange(pieces: readonly string[], contains = 'stamps'): Promise<string> {
   const { hostname, port } = new URL(relay.api)
   const socket = connect(Number(port), hostname)
   socket.setNoDelay()
@@ -186,7 +196,7 @@ async function exchange(pieces: readonly string[]): Promise<string> {
     // So that each piece is likely a segment of its own.
     await new Promise(resolve => setTimeout(resolve, 20))
   }
-  await until(() => answer.includes('stamps'), { what: () => `an answer; came: ${answer}` })
+  await until(() => answer.includes(contains), { what: () => `an answer; came: ${answer}` })
   socket.destroy()
   return answer
 }
