@@ -1,5 +1,5 @@
 import swagger from '@fastify/swagger'
-import { fastify, type FastifyInstance } from 'fastify'
+import { fastify, type FastifyInstance, type FastifyReply } from 'fastify'
 import type { Hub } from '../hub/hub.ts'
 import type { Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
@@ -51,10 +51,7 @@ async function openRouter(calls: readonly Call[], parts: ApiParts): Promise<Fast
     bodyLimit: BODY_BYTES,
     routerOptions: { maxParamLength: 128 },
     // A path that does not decode, which no route or error handler gets to see.
-    frameworkErrors: (_error, _request, reply) => {
-      const { status, headers, body } = refuse(new Refusal('not_found'), '', parts)
-      return reply.code(status).headers(headers).send(body)
-    },
+    frameworkErrors: (_error, _request, reply) => send(reply as unknown as FastifyReply, notFound()),
   })
   // Bodies are read by protocol/raw-json, which checks more than a schema can; the schemas describe.
   app.setValidatorCompiler(() => () => true)
@@ -80,19 +77,19 @@ async function openRouter(calls: readonly Call[], parts: ApiParts): Promise<Fast
   app.get('/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger())
   app.setNotFoundHandler(({ url, method }, reply) => {
     const allowed = methods.get(url.split('?')[0]!)
-    parts.metrics.refused('not_found')
-    if (allowed === undefined) return send(problem(new Refusal('not_found')))
-    void reply.header('allow', allowed)
-    return send(problem(new Refusal('not_found', `not with ${method}; allowed: ${allowed}`), 405))
-
-    function send({ status, headers, body }: HttpAnswer): unknown {
-      return reply.code(status).headers(headers).send(body)
-    }
+    if (allowed === undefined) return send(reply, notFound())
+    return send(reply.header('allow', allowed), notFound(`not with ${method}; allowed: ${allowed}`, 405))
   })
-  app.setErrorHandler((error, { routeOptions }, reply) => {
-    const { status, headers, body } = refuse(error, routeOptions.url ?? '', parts)
-    return reply.code(status).headers(headers).send(body)
-  })
+  app.setErrorHandler((error, { routeOptions }, reply) => send(reply, refuse(error, routeOptions.url ?? '', parts)))
   await app.ready()
   return app
+
+  function notFound(detail?: string, status?: number): HttpAnswer {
+    parts.metrics.refused('not_found')
+    return problem(new Refusal('not_found', detail), status)
+  }
+}
+
+function send(reply: FastifyReply, { status, headers, body }: HttpAnswer): FastifyReply {
+  return reply.code(status).headers(headers).send(body)
 }
