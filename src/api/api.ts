@@ -51,7 +51,7 @@ async function openRouter(calls: readonly Call[], parts: ApiParts): Promise<Fast
     bodyLimit: BODY_BYTES,
     routerOptions: { maxParamLength: 128 },
     // A path that does not decode, which no route or error handler gets to see.
-    frameworkErrors: (_error, _request, reply) => send(reply as unknown as FastifyReply, notFound()),
+    frameworkErrors: (_error, _request, reply) => void send(reply as unknown as FastifyReply, notFound()),
   })
   // Bodies are read by protocol/raw-json, which checks more than a schema can; the schemas describe.
   app.setValidatorCompiler(() => () => true)
