@@ -225,7 +225,7 @@ export class RedisBus implements Bus, LinkEvents {
     await Promise.all(this.#pulse.channels.map(channel => this.#link.publish(channel, '')))
   }
 
-  /** Brings the bus up: eras, then every subscription, then a tick that comes back. In this order: see docs/ordering.md. */
+  /** Brings the bus up: eras, then every subscription, then a tick that comes back. In this order: see docs/architecture.md. */
   async #recover(): Promise<void> {
     if (this.#recovering || this.#up || !this.#link.ready) return
     this.#recovering = true

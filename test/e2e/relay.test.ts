@@ -211,6 +211,45 @@ await t.test('a batch is published in order, each event on its own', async t => 
   )
 })
 
+await t.test('connections are pinged, each in its own second of the heartbeat', async t => {
+  const clients = await Promise.all(Array.from({ length: 25 }, (_, i) => Client.connect(t, relay, acme.user(`p${i}`))))
+  const pinged = (): number => clients.filter(client => client.frames.some(frame => frame.op === 'ping')).length
+  await until(() => pinged() >= 2, { what: 'pings' })
+  t.ok(pinged() < 25, 'not all at once')
+  for (const client of clients) client.socket.close()
+})
+
+await t.test('a client that reads nothing is ended, and costs the others nothing', async t => {
+  const token = acme.user('7', { t9: ['read'] })
+  const [slow, quick] = [await Client.connect(t, relay, token), await Client.connect(t, relay, token)]
+  for (const client of [slow, quick]) await client.subscribe('t9')
+  const before = await metric(relay, 'connections')
+  slow.socket.pause()
+  const event = { to: { thread: 't9' }, type: 'm', data: 'x'.repeat(60_000) }
+  let sent = 0
+  // The kernel's buffers, some MiB, fill up before the relay's limit of 1 MiB counts.
+  await until(
+    async () => {
+      await call(relay, server, '/v1/publish/batch', { events: Array.from({ length: 10 }, () => event) })
+      sent += 10
+      return (await metric(relay, 'connections')) < before
+    },
+    { ms: 30_000, what: 'the end of the slow client' },
+  )
+  await until(() => quick.events().length === sent, { what: () => `${sent} events; came: ${quick.events().length}` })
+  let last = quick.events()[0]!['prev'] as number
+  t.ok(
+    quick.events().every(event => {
+      const fits = event['prev'] === last
+      last = event['stamp'] as number
+      return fits
+    }),
+    'the chain is whole',
+  )
+  slow.socket.resume()
+  t.equal((await slow.expectClose()).code, 1006)
+})
+
 await t.test('closing a connection lets go of it, and of its chains after a pause', async t => {
   const before = await metric(relay, 'connections')
   const client = await Client.connect(t, relay, acme.user('only-here'))
