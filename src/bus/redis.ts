@@ -141,7 +141,8 @@ export class RedisBus implements Bus, LinkEvents {
     const read = readBusFrame(message)
     if (read === undefined) return
     if (read.stamp > this.#newest) this.#newest = read.stamp
-    this.#listener?.deliver({ topic: this.#keys.topicOf(channel), ...read })
+    const { stamp, except, frame } = read
+    this.#listener?.deliver({ topic: this.#keys.topicOf(channel), stamp, except, frame })
   }
 
   interrupted(why: string): void {

@@ -27,8 +27,8 @@ export class RawJson {
 /** Where `data` is opaque: in the root object (`frame`, `event`), or in each object of its array `events` (`batch`). */
 export type Layout = 'frame' | 'event' | 'batch'
 
-export const MAX_DEPTH = 32
-export const MAX_DATA_DEPTH = 64
+const MAX_DEPTH = 32
+const MAX_DATA_DEPTH = 64
 
 /**
  * Returns the root object of `bytes`. Numbers with a fraction or an exponent become NaN: nothing outside `data` has a

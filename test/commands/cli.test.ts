@@ -1,4 +1,7 @@
+import { execFile } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import t from 'tap'
 import { VARIABLES } from '../../src/config/schema.ts'
 import { openFolder, type Outcome, refused } from './throughline.ts'
@@ -33,6 +36,12 @@ await t.test('--version prints the version of the package', async t => {
     version: string
   }
   t.match(await folder.run('--version'), { code: 0, stdout: `${version}\n` })
+})
+
+await t.test('npx throughline runs in a checkout that was built', async t => {
+  const cwd = fileURLToPath(new URL('../../../', import.meta.url))
+  const { stdout } = await promisify(execFile)('npx', ['throughline', '--help'], { cwd })
+  t.match(stdout, /^throughline COMMAND/)
 })
 
 await t.test('a command that is unknown or missing is answered with what to do', async t => {

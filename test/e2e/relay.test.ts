@@ -194,7 +194,10 @@ await t.test('a batch is published in order, each event on its own', async t => 
   const { status, body } = await call(relay, server, '/v1/publish/batch', { events })
   t.equal(status, 200)
   t.same(
-    body.results.map((result: any) => result.error && [result.error.code, result.error.pointer]),
+    body.results.map(
+      (result: { error?: { code: string; pointer?: string } }) =>
+        result.error && [result.error.code, result.error.pointer],
+    ),
     [
       undefined,
       ['bad_field', '/events/1/type'],
