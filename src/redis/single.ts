@@ -110,8 +110,6 @@ function connect(address: Exclude<RedisAddress, { kind: 'cluster' }>): Redis {
     ...address.login,
     sentinels: [...address.sentinels],
     name: address.name,
-    // Else a planned failover is seen only when the old master has become a replica, seconds later.
-    failoverDetector: true,
     sentinelRetryStrategy: reconnectDelay,
   })
 }
