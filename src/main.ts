@@ -1,7 +1,6 @@
 import type { AddressInfo } from 'node:net'
 import { openAdmin } from './admin/admin.ts'
 import { openApi } from './api/api.ts'
-import type { Bus } from './bus/bus.ts'
 import { MemoryBus } from './bus/memory.ts'
 import { openRedisBus } from './bus/redis.ts'
 import type { Config } from './config/schema.ts'
@@ -14,6 +13,8 @@ import { Hub } from './hub/hub.ts'
 import { sleep, systemClock } from './lib/clock.ts'
 import { openLog } from './observe/log.ts'
 import { PrometheusMetrics } from './observe/prometheus.ts'
+import { Keys } from './redis/keys.ts'
+import { openRedis } from './redis/redis.ts'
 import { openTrust } from './trust/trust.ts'
 
 const HEARTBEAT = 25
@@ -40,7 +41,9 @@ export async function startNode(config: Config): Promise<Node> {
     ...(config.operatorJwks === undefined ? {} : { operatorJwks: config.operatorJwks }),
     ...(config.revoked === undefined ? {} : { revoked: config.revoked }),
   })
-  const bus = await openBus()
+  const keys = new Keys(config.prefix)
+  const redis = config.bus.kind === 'memory' ? undefined : openRedis(config.bus)
+  const bus = redis === undefined ? new MemoryBus() : await openRedisBus({ link: redis, keys, log, metrics })
   const hub = new Hub({ bus, clock, metrics, log })
   const connections = new Connections({ trust, hub, clock, metrics, log, heartbeat: HEARTBEAT })
   const gateway = new Gateway({
@@ -92,13 +95,9 @@ export async function startNode(config: Config): Promise<Node> {
     gateway.close()
     hub.close()
     await bus.close()
+    redis?.close()
     trust.close()
     await admin.close()
-  }
-
-  async function openBus(): Promise<Bus> {
-    if (config.bus.kind === 'memory') return new MemoryBus()
-    return openRedisBus({ address: config.bus, prefix: config.prefix, log, metrics })
   }
 
   function listening(port: string, host: string, number: number): void {

@@ -5,19 +5,17 @@ import { errorFacts, type Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import type { Topic } from '../protocol/topic.ts'
-import type { RedisAddress } from '../redis/address.ts'
-import { ClusterLink } from '../redis/cluster.ts'
-import { Keys, PARTITIONS, partitionOf, slotOf } from '../redis/keys.ts'
+import { type Keys, PARTITIONS, partitionOf, slotOf } from '../redis/keys.ts'
 import { loadScript, type LinkEvents, type RedisLink, type Script } from '../redis/link.ts'
-import { SingleLink } from '../redis/single.ts'
 import type { Bus, BusListener, Placed, Publication } from './bus.ts'
 import { Eras } from './eras.ts'
 import { exceptField, readBusFrame } from './frame.ts'
 import { Pulse } from './pulse.ts'
 
 export interface RedisBusOptions {
-  readonly address: RedisAddress
-  readonly prefix: string
+  /** Nobody else may subscribe with it; anybody may run scripts. */
+  readonly link: RedisLink
+  readonly keys: Keys
   readonly log: Log
   readonly metrics: Metrics
 }
@@ -63,15 +61,16 @@ export class RedisBus implements Bus, LinkEvents {
   // Grows with each interruption, so that a recovery which began before one does not end it.
   #interruptions = 0
 
-  constructor({ address, prefix, log, metrics }: RedisBusOptions) {
-    this.#keys = new Keys(prefix)
+  constructor({ link, keys, log, metrics }: RedisBusOptions) {
+    this.#link = link
+    this.#keys = keys
     this.#log = log
     this.#metrics = metrics
-    this.#publishCommand = address.kind === 'cluster' ? 'SPUBLISH' : 'PUBLISH'
+    this.#publishCommand = link.publishCommand
     this.firstUp = new Promise(resolve => {
       this.#firstUp = resolve
     })
-    this.#link = address.kind === 'cluster' ? new ClusterLink(address, this) : new SingleLink(address, this)
+    link.listen(this)
     this.#timers = [every(TICK, () => this.#beat()), every(ERA_RENEWAL, () => this.#renewEras())]
   }
 
@@ -129,7 +128,6 @@ export class RedisBus implements Bus, LinkEvents {
     // Going down on purpose is nobody's news.
     this.#up = false
     this.#listener = undefined
-    this.#link.close()
   }
 
   message(channel: string, message: Buffer): void {

@@ -7,11 +7,11 @@ import { isNoScript, runIdIn } from './single.ts'
 
 /** Redis Cluster with sharded pub/sub (Redis 7): a channel's messages stay with the masters that own its slot. */
 export class ClusterLink implements RedisLink {
+  readonly publishCommand = 'SPUBLISH'
   readonly #cluster: Cluster
-  readonly #events: LinkEvents
+  #events: LinkEvents | undefined
 
-  constructor(address: Extract<RedisAddress, { kind: 'cluster' }>, events: LinkEvents) {
-    this.#events = events
+  constructor(address: Extract<RedisAddress, { kind: 'cluster' }>) {
     this.#cluster = new Cluster([...address.nodes], {
       shardedSubscribers: true,
       enableOfflineQueue: false,
@@ -23,15 +23,19 @@ export class ClusterLink implements RedisLink {
       redisOptions: { ...address.login, commandTimeout: COMMAND_TIMEOUT, connectTimeout: COMMAND_TIMEOUT },
     })
     this.#cluster.on('smessageBuffer', (channel: Buffer, message: Buffer) =>
-      events.message(channel.toString('latin1'), message),
+      this.#events?.message(channel.toString('latin1'), message),
     )
     // ioredis subscribes again by itself here, and this event is the only sign that messages may have been lost.
-    this.#cluster.on('-subscriber', () => events.interrupted("a shard's subscriber connection closed"))
-    this.#cluster.on('-node', () => events.interrupted('a node left or its connection closed'))
-    this.#cluster.on('close', () => events.interrupted('the cluster connection closed'))
-    this.#cluster.on('ready', () => events.connected())
+    this.#cluster.on('-subscriber', () => this.#events?.interrupted("a shard's subscriber connection closed"))
+    this.#cluster.on('-node', () => this.#events?.interrupted('a node left or its connection closed'))
+    this.#cluster.on('close', () => this.#events?.interrupted('the cluster connection closed'))
+    this.#cluster.on('ready', () => this.#events?.connected())
     this.#cluster.on('error', () => {})
     this.#cluster.on('nodeError', () => {})
+  }
+
+  listen(events: LinkEvents): void {
+    this.#events = events
   }
 
   get ready(): boolean {
@@ -72,7 +76,7 @@ export class ClusterLink implements RedisLink {
 
   reconnectSubscriber(): void {
     this.#cluster.disconnect(true)
-    this.#events.interrupted('the cluster is connected anew')
+    this.#events?.interrupted('the cluster is connected anew')
   }
 
   close(): void {

@@ -15,6 +15,10 @@ export function loadScript(name: string): Script {
 
 /** One deployment's Redis, whether one server, a master that Sentinel watches, or a cluster. */
 export interface RedisLink {
+  /** Names who is told. Called once, in the tick in which the link is made. */
+  listen(events: LinkEvents): void
+  /** What a script publishes with. */
+  readonly publishCommand: 'PUBLISH' | 'SPUBLISH'
   /** Whether commands can be sent. Commands sent while it is false are rejected at once: nothing is queued for later. */
   readonly ready: boolean
   /** Runs a script. All keys are of one partition. */

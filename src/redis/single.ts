@@ -23,26 +23,32 @@ const NAMES_PER_COMMAND = 1000
 
 /** One server, or the master that Sentinel names: a connection for commands and one that listens. */
 export class SingleLink implements RedisLink {
+  readonly publishCommand = 'PUBLISH'
   readonly #commands: Redis
   readonly #subscriber: Redis
+  #events: LinkEvents | undefined
   #corked = false
 
-  constructor(address: Exclude<RedisAddress, { kind: 'cluster' }>, events: LinkEvents) {
+  constructor(address: Exclude<RedisAddress, { kind: 'cluster' }>) {
     this.#commands = connect(address)
     this.#subscriber = connect(address)
     const ready = (): void => {
-      if (this.ready) events.connected()
+      if (this.ready) this.#events?.connected()
     }
     this.#commands.on('ready', ready)
     this.#subscriber.on('ready', ready)
     this.#subscriber.on('messageBuffer', (channel: Buffer, message: Buffer) =>
-      events.message(channel.toString('latin1'), message),
+      this.#events?.message(channel.toString('latin1'), message),
     )
-    this.#commands.on('close', () => events.interrupted('the command connection closed'))
-    this.#subscriber.on('close', () => events.interrupted('the subscriber connection closed'))
+    this.#commands.on('close', () => this.#events?.interrupted('the command connection closed'))
+    this.#subscriber.on('close', () => this.#events?.interrupted('the subscriber connection closed'))
     // 'close' follows each error and says all we need; without a listener ioredis would write to the console.
     this.#commands.on('error', () => {})
     this.#subscriber.on('error', () => {})
+  }
+
+  listen(events: LinkEvents): void {
+    this.#events = events
   }
 
   get ready(): boolean {

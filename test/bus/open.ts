@@ -3,6 +3,8 @@ import { openRedisBus } from '../../src/bus/redis.ts'
 import type { Log } from '../../src/observe/log.ts'
 import type { Metrics } from '../../src/observe/metrics.ts'
 import type { RedisAddress } from '../../src/redis/address.ts'
+import { Keys } from '../../src/redis/keys.ts'
+import { openRedis } from '../../src/redis/redis.ts'
 import type { OpenBus } from '../contract/node.ts'
 
 /** All that any bus of this process has logged. */
@@ -28,5 +30,14 @@ const metrics: Metrics = {
 
 /** Returns what opens the nodes of a deployment on this Redis. */
 export function on(address: RedisAddress): OpenBus {
-  return prefix => openRedisBus({ address, prefix, log, metrics })
+  return async prefix => {
+    const link = openRedis(address)
+    const bus = await openRedisBus({ link, keys: new Keys(prefix), log, metrics })
+    const close = bus.close.bind(bus)
+    bus.close = async () => {
+      await close()
+      link.close()
+    }
+    return bus
+  }
 }
