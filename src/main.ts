@@ -60,7 +60,7 @@ export async function startNode(config: Config): Promise<Node> {
 
   // Events go up through these two, tied once, before a port is open.
   bus.listen(hub)
-  hub.attach(gateway)
+  hub.attach(gateway, connections.users)
   metrics.observe({ connections: () => connections.size, chains: () => hub.chainCount })
   metrics.busUp(bus.up)
 

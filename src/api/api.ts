@@ -6,9 +6,13 @@ import type { Metrics } from '../observe/metrics.ts'
 import type { HttpAnswer, HttpCalls, HttpRequest } from '../protocol/http.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import type { Trust } from '../trust/trust.ts'
-import { answer, type Call, refuse } from './call.ts'
+import { answer, type Call, type PathValues, refuse } from './call.ts'
 import { problem } from './problem.ts'
 import { batchCall } from './routes/batch.ts'
+import { disconnectCall } from './routes/disconnect.ts'
+import { gapsCall } from './routes/gaps.ts'
+import { headsCall } from './routes/heads.ts'
+import { membersCall } from './routes/members.ts'
 import { publishCall } from './routes/publish.ts'
 
 export interface ApiParts {
@@ -25,16 +29,18 @@ const BODY_BYTES = 1_048_576
 
 /** Returns what origins call. It has no port: `main` ties it to one. */
 export async function openApi(parts: ApiParts): Promise<HttpCalls> {
-  const calls = [publishCall(parts), batchCall(parts)]
-  const app = await openRouter(calls, parts)
+  const hot = [publishCall(parts), batchCall(parts)]
+  const cold = [headsCall(parts), gapsCall(parts), membersCall(parts), disconnectCall(parts)]
+  const app = await openRouter(hot, cold, parts)
   return {
     bodyBytes: BODY_BYTES,
-    hot: new Map(calls.map(call => [call.path, request => answer(call, request, parts)] as const)),
+    hot: new Map(hot.map(call => [call.path, request => answer(call, request, parts)] as const)),
     tooLarge: () => refuse(new Refusal('too_large', `a body may have ${BODY_BYTES} bytes`), '', parts),
     answer: request => inject(app, request).catch((error: unknown) => refuse(error, request.url, parts)),
   }
 }
 
+const NOTHING = Buffer.alloc(0)
 // The port writes these itself.
 const PORT_HEADERS = new Set(['connection', 'keep-alive', 'content-length', 'transfer-encoding', 'date'])
 
@@ -46,7 +52,7 @@ async function inject(app: FastifyInstance, { method, url, headers, body }: Http
 }
 
 /** Routes what is not hot, and knows all calls, for the description of the API. */
-async function openRouter(calls: readonly Call[], parts: ApiParts): Promise<FastifyInstance> {
+async function openRouter(hot: readonly Call[], cold: readonly Call[], parts: ApiParts): Promise<FastifyInstance> {
   const app = fastify({
     bodyLimit: BODY_BYTES,
     routerOptions: { maxParamLength: 128 },
@@ -72,8 +78,15 @@ async function openRouter(calls: readonly Call[], parts: ApiParts): Promise<Fast
   app.addHook('onRoute', ({ path, method }) => {
     methods.set(path, [methods.get(path) ?? [], method].flat().join(', '))
   })
-  for (const { path, schema } of calls)
+  for (const { path, schema } of hot) {
     app.post(path, { schema }, () => Promise.reject(new Error('a hot call went astray')))
+  }
+  for (const call of cold) {
+    app.post(call.path, { schema: call.schema }, async ({ method, url, headers, body, params }, reply) => {
+      const request = { method, url, headers: headers as HttpRequest['headers'], body: (body as Buffer) ?? NOTHING }
+      return send(reply, await answer(call, request, parts, params as PathValues))
+    })
+  }
   app.get('/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger())
   app.setNotFoundHandler(({ url, method }, reply) => {
     const allowed = methods.get(url.split('?')[0]!)

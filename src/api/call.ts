@@ -9,23 +9,35 @@ import { problem } from './problem.ts'
 
 /** One call of the API: POST with a JSON body. */
 export interface Call {
+  /** As fastify writes it: `/v1/users/:user/disconnect`. */
   readonly path: string
   /** What the server token must allow. */
   readonly scope: Scope
   readonly schema: FastifySchema
-  /** Does what is asked and returns the answer's JSON. Rejects with a Refusal. */
-  run(site: Site, body: Buffer): Promise<object>
+  readonly bodyOptional?: true
+  /** Does what is asked and returns the answer's JSON. `path` has what stands in the path. Rejects with a Refusal. */
+  run(site: Site, body: Buffer, path: PathValues): Promise<object>
 }
 
+export type PathValues = Readonly<Record<string, string>>
+
+const NONE: PathValues = {}
 const JSON_TYPE = { 'content-type': 'application/json; charset=utf-8' }
 const IS_JSON = /^application\/json *(;|$)/i
 
 /** Answers a call: who asks is known before the body is looked at. Never rejects. */
-export async function answer(call: Call, request: HttpRequest, parts: ApiParts): Promise<HttpAnswer> {
+export async function answer(
+  call: Call,
+  request: HttpRequest,
+  parts: ApiParts,
+  path: PathValues = NONE,
+): Promise<HttpAnswer> {
   try {
     const { site } = await authenticate(parts.trust, request.headers, call.scope)
-    if (!IS_JSON.test(request.headers['content-type'] ?? '')) throw new Refusal('unsupported_media_type')
-    return { status: 200, headers: JSON_TYPE, body: JSON.stringify(await call.run(site, request.body)) }
+    const { headers, body } = request
+    const nothing = call.bodyOptional === true && body.length === 0
+    if (!nothing && !IS_JSON.test(headers['content-type'] ?? '')) throw new Refusal('unsupported_media_type')
+    return { status: 200, headers: JSON_TYPE, body: JSON.stringify(await call.run(site, body, path)) }
   } catch (error) {
     return refuse(error, call.path, parts)
   }

@@ -3,8 +3,9 @@ import type { PublishRequest, Target } from '../hub/publish.ts'
 import type { Code } from '../protocol/codes.ts'
 import { isObject, RawJson, type Json } from '../protocol/raw-json.ts'
 import { Refusal } from '../protocol/refusal.ts'
+import { readOnly } from './fields.ts'
 
-const FIELDS = new Set(['to', 'thread', 'type', 'data', 'id', 'ephemeral', 'except'])
+const FIELDS = ['to', 'thread', 'type', 'data', 'id', 'ephemeral', 'except']
 const USERS = 1000
 
 /**
@@ -13,10 +14,7 @@ const USERS = 1000
  */
 export function readEvent(event: Json | undefined, body: Buffer, at: string, dataBytes: number): PublishRequest {
   if (!isObject(event)) throw new Refusal('bad_field', 'an event is an object', { pointer: at })
-  // A misspelt field would change what the event does, so it is refused rather than ignored.
-  for (const name of Object.keys(event)) {
-    if (!FIELDS.has(name)) throw wrong('bad_field', at, pointerToken(name), 'unknown field')
-  }
+  readOnly(event, FIELDS, at)
   const to = readTarget(event.to, at)
   const type = parseEventType(event.type) ?? fail('bad_field', at, 'type', '1 to 64 of A-Z a-z 0-9 _ . : -')
   const thread = optional(event.thread, parseThreadId, at, 'thread')
@@ -69,11 +67,6 @@ function optional<T>(
 
 function wrong(code: Code, at: string, name: string, detail?: string): Refusal {
   return new Refusal(code, detail, { pointer: `${at}/${name}` })
-}
-
-/** Escapes a name that came from outside (RFC 6901 §3), and cuts it where nobody would read on. */
-function pointerToken(name: string): string {
-  return name.slice(0, 64).replaceAll('~', '~0').replaceAll('/', '~1')
 }
 
 function fail(code: Code, at: string, name: string, detail?: string): never {

@@ -65,6 +65,42 @@ export const Results = Type.Object({
   ),
 })
 
+export const Chains = Type.Object(
+  {
+    chains: Type.Array(
+      Type.String({ pattern: '^(site|(thread|user):(?=.*[^.])(?!__proto__$)[A-Za-z0-9_.:@-]{1,128})$' }),
+      { minItems: 1, maxItems: 1000, description: 'thread:42, user:7 or site' },
+    ),
+  },
+  { additionalProperties: false },
+)
+
+export const Heads = Type.Object({
+  heads: Type.Record(Type.String(), Type.Integer(), { description: 'By chain, as it was named. Microseconds' }),
+})
+
+export const Members = Type.Object(
+  {
+    add: Type.Optional(
+      Type.Record(Type.String(), Type.Array(Type.String({ description: 'read, send or presence' })), {
+        description: 'What each user may do in the thread from now on',
+      }),
+    ),
+    remove: Type.Optional(Type.Array(Id)),
+  },
+  { additionalProperties: false, description: '1 to 1,000 users in all, each once' },
+)
+
+export const Disconnect = Type.Object(
+  {
+    revoke: Type.Optional(Type.Boolean({ description: 'Whether the tokens that the user has count no longer' })),
+    reason: Type.Optional(Type.String({ description: 'The close reason; at most 123 bytes', default: 'disconnected' })),
+  },
+  { additionalProperties: false },
+)
+
+export const Done = Type.Object({}, { additionalProperties: false })
+
 export const Problem = Type.Object({
   type: Type.String(),
   title: Type.String(),

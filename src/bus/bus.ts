@@ -1,6 +1,7 @@
 import type { FramePieces } from '../protocol/encode.ts'
 import type { ConnectionId, EventId } from '../protocol/ids.ts'
 import type { Topic } from '../protocol/topic.ts'
+import type { Notice, Revocations } from './notice.ts'
 
 /**
  * What carries frames between nodes. One process needs memory.ts, a cluster redis.ts; both keep every promise below,
@@ -19,14 +20,27 @@ export interface Bus {
   publish(publication: Publication): Promise<Placed[]>
 
   /**
-   * Listens to topics, then reads their heads, in this order, so that between head and stream nothing is missed.
-   * Returns the heads in the order of `topics`; a chain without one has its era's start (CONTRACT 3). Idempotent.
-   * Rejects with `bus_down`; the topics are then listened to as soon as the bus is back.
+   * Listens to topics, then reads what is known of them, in this order, so that between head and stream nothing is missed.
+   * The answers stand in the order of `topics`. Idempotent. Rejects with `bus_down`; the topics are then listened to as
+   * soon as the bus is back.
    */
-  subscribe(topics: readonly Topic[]): Promise<number[]>
+  subscribe(topics: readonly Topic[]): Promise<Known[]>
 
-  /** Returns the heads of topics, followed or not, as `subscribe` does. */
-  heads(topics: readonly Topic[]): Promise<number[]>
+  /** Returns what is known of topics, followed or not, as `subscribe` does. */
+  read(topics: readonly Topic[]): Promise<Known[]>
+
+  /**
+   * Tells every node that follows one of the chains that its clients are to ask their origin, and gives the chain a new
+   * head, so that whoever is away learns of it too. Rejects with `bus_down`; then the same call is safe.
+   */
+  gap(topics: readonly Topic[]): Promise<void>
+
+  /**
+   * Tells every node that follows a user's chain what was decided about the user, in order with the chain's events, and
+   * remembers what it takes back for as long as a token lives: one atomic step. Who subscribes to the chain later reads it.
+   * Rejects with `bus_down`; then the same call is safe.
+   */
+  notify(topic: Topic, notice: Notice): Promise<void>
 
   /** Lets go of topics. What was under way may still arrive. Costs one command that nobody waits for. */
   unsubscribe(topics: readonly Topic[]): void
@@ -62,9 +76,22 @@ export interface Placed {
   readonly duplicate: boolean
 }
 
+export interface Known {
+  /** A chain without one has its era's start (CONTRACT 3). */
+  readonly head: number
+  /** What was taken back from the user whose chain it is; undefined when nothing was, and for other chains. */
+  readonly revocations: Revocations | undefined
+}
+
 /** What comes up from the bus. Calls are synchronous and in stamp order per topic. */
 export interface BusListener {
   deliver(delivery: Delivery): void
+  /** The chain's clients are to ask; no event up to `head`, its new head, comes after this. */
+  gap(topic: Topic, head: number): void
+  /** `at` is in seconds since the epoch. */
+  notice(topic: Topic, notice: Notice, at: number): void
+  /** Redis forgot, or may have, what these chains had, while the bus was up. */
+  erasChanged(concerns: (topic: Topic) => boolean): void
   /** `up` is called after everything was subscribed to again, so heads read from now on can be trusted. */
   busChanged(up: boolean): void
 }

@@ -15,22 +15,26 @@ export class Eras {
     return this.#starts[partition]!
   }
 
-  /** To be called when a start was read beside something else. */
-  learn(partition: number, start: number): void {
+  /** To be called when a start was read. Returns whether it is another than the known one. */
+  learn(partition: number, start: number): boolean {
+    const known = this.#starts[partition]!
     this.#starts[partition] = start
+    return known !== 0 && known !== start
   }
 
   /**
    * Reads all, and begins those that must begin anew, since a primary is another than before. `newest` is the newest
-   * stamp that this node has forwarded. Rejects when a primary does not answer.
+   * stamp that this node has forwarded; see era.lua for `wasCutOff`. Returns the starts by partition. Rejects when a
+   * primary does not answer.
    */
-  async read(link: RedisLink, keys: Keys, newest: number): Promise<void> {
+  async read(link: RedisLink, keys: Keys, newest: number, wasCutOff: boolean): Promise<number[]> {
     const runIds = await link.runIds()
-    await Promise.all(
+    return Promise.all(
       this.#starts.map(async (known, partition) => {
         const runId = runIds.get(link.primaryOf(slotOf(partition)) ?? '')
         if (runId === undefined) throw new Error(`no primary is known for partition ${partition}`)
-        this.#starts[partition] = Number(await link.run(SCRIPT, [keys.era(partition)], [runId, newest, known]))
+        const args = [runId, newest, known, wasCutOff ? '1' : '0']
+        return Number(await link.run(SCRIPT, [keys.era(partition)], args))
       }),
     )
   }

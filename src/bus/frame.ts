@@ -1,11 +1,11 @@
 import type { ConnectionId } from '../protocol/ids.ts'
 
 /**
- * What stands before an event's frame on the bus, all ASCII (publish.lua writes it):
+ * What stands before a frame on the bus, all ASCII (the scripts write it):
  *
  *     1        version: a node that meets another drops the frame, and its clients notice by `prev`
- *     o | e    in a chain, or ephemeral
- *     16       the stamp in decimal, zeros in front
+ *     kind     o: an event in a chain, e: an ephemeral event, g: a gap, n: a notice
+ *     16       a number in decimal, zeros in front: the stamp, the head, or the second of the notice
  *     3        length of the left-out connection's id, then the id
  */
 const VERSION = 0x31
@@ -13,8 +13,12 @@ const STAMP_START = 2
 const EXCEPT_START = 18
 const ID_START = 21
 
+export const GAP = 0x67 // g
+export const NOTICE = 0x6e // n
+
 export interface BusFrame {
-  readonly stamp: number
+  readonly kind: number
+  readonly number: number
   readonly except: ConnectionId | undefined
   /** Shares memory with the message. */
   readonly frame: Buffer
@@ -29,7 +33,8 @@ export function readBusFrame(message: Buffer): BusFrame | undefined {
   if (message[0] !== VERSION) return undefined
   const start = ID_START + digits(message, EXCEPT_START, ID_START)
   return {
-    stamp: digits(message, STAMP_START, EXCEPT_START),
+    kind: message[1]!,
+    number: digits(message, STAMP_START, EXCEPT_START),
     except: start === ID_START ? undefined : (message.toString('latin1', ID_START, start) as ConnectionId),
     frame: message.subarray(start),
   }

@@ -2,7 +2,8 @@ import { every, nowMicros } from '../lib/clock.ts'
 import { HEAD_TTL } from '../protocol/chain.ts'
 import { PREV, type FramePieces } from '../protocol/encode.ts'
 import type { Topic } from '../protocol/topic.ts'
-import type { Bus, BusListener, Placed, Publication } from './bus.ts'
+import type { Bus, BusListener, Known, Placed, Publication } from './bus.ts'
+import { afterNotice, type Notice, REVOCATION_TTL, type Revocations } from './notice.ts'
 
 const HEAD_TTL_MICROS = HEAD_TTL * 1e6
 const ID_TTL = 5 * 60 * 1e6
@@ -12,14 +13,20 @@ interface Seen {
   readonly until: number
 }
 
+interface Taken {
+  readonly revocations: Revocations
+  readonly until: number
+}
+
 /** A bus of one process. Stamping and delivering are one synchronous step, so nothing can come between. */
 export class MemoryBus implements Bus {
   readonly up = true
   readonly #era = nowMicros()
   readonly #listening = new Set<Topic>()
-  // Both maps keep their entries in the order of their last writing, so what is out of date stands at the front.
+  // All maps keep their entries in the order of their last writing, so what is out of date stands at the front.
   readonly #heads = new Map<Topic, number>()
   readonly #seen = new Map<string, Seen>()
+  readonly #taken = new Map<Topic, Taken>()
   readonly #cancel = every(60_000, () => this.#forget(nowMicros()))
   #listener: BusListener | undefined
 
@@ -32,13 +39,30 @@ export class MemoryBus implements Bus {
     return publication.topics.map(topic => this.#place(topic, publication, now))
   }
 
-  async subscribe(topics: readonly Topic[]): Promise<number[]> {
+  async subscribe(topics: readonly Topic[]): Promise<Known[]> {
     for (const topic of topics) this.#listening.add(topic)
-    return this.heads(topics)
+    return this.read(topics)
   }
 
-  async heads(topics: readonly Topic[]): Promise<number[]> {
-    return topics.map(topic => this.#heads.get(topic) ?? this.#era)
+  async read(topics: readonly Topic[]): Promise<Known[]> {
+    return topics.map(topic => ({ head: this.#head(topic), revocations: this.#taken.get(topic)?.revocations }))
+  }
+
+  async gap(topics: readonly Topic[]): Promise<void> {
+    const now = nowMicros()
+    for (const topic of topics) {
+      const stamp = this.#advance(topic, now)
+      if (this.#listening.has(topic)) this.#listener?.gap(topic, stamp)
+    }
+  }
+
+  async notify(topic: Topic, notice: Notice): Promise<void> {
+    const now = nowMicros()
+    const at = Math.floor(now / 1e6)
+    const revocations = afterNotice(this.#taken.get(topic)?.revocations, notice, at)
+    this.#taken.delete(topic)
+    if (revocations !== undefined) this.#taken.set(topic, { revocations, until: now + REVOCATION_TTL * 1e6 })
+    if (this.#listening.has(topic)) this.#listener?.notice(topic, notice, at)
   }
 
   unsubscribe(topics: readonly Topic[]): void {
@@ -58,12 +82,8 @@ export class MemoryBus implements Bus {
     const key = id === undefined ? undefined : `${topic} ${id}`
     const seen = key === undefined ? undefined : this.#seen.get(key)
     if (seen !== undefined && seen.until > now) return { stamp: seen.stamp, duplicate: true }
-    const prev = this.#heads.get(topic) ?? this.#era
-    const stamp = ephemeral ? 0 : Math.max(now, prev + 1)
-    if (!ephemeral) {
-      this.#heads.delete(topic)
-      this.#heads.set(topic, stamp)
-    }
+    const prev = this.#head(topic)
+    const stamp = ephemeral ? 0 : this.#advance(topic, now)
     if (key !== undefined) {
       this.#seen.delete(key)
       this.#seen.set(key, { stamp, until: now + ID_TTL })
@@ -74,10 +94,26 @@ export class MemoryBus implements Bus {
     return { stamp, duplicate: false }
   }
 
+  /** Gives the next place in a chain. */
+  #advance(topic: Topic, now: number): number {
+    const stamp = Math.max(now, this.#head(topic) + 1)
+    this.#heads.delete(topic)
+    this.#heads.set(topic, stamp)
+    return stamp
+  }
+
+  #head(topic: Topic): number {
+    return this.#heads.get(topic) ?? this.#era
+  }
+
   #forget(now: number): void {
     for (const [key, { until }] of this.#seen) {
       if (until > now) break
       this.#seen.delete(key)
+    }
+    for (const [topic, { until }] of this.#taken) {
+      if (until > now) break
+      this.#taken.delete(topic)
     }
     for (const [topic, head] of this.#heads) {
       if (head + HEAD_TTL_MICROS > now) break

@@ -1,16 +1,18 @@
 import { chunks, groupBy } from '../lib/arrays.ts'
-import { after, every, type Cancel } from '../lib/clock.ts'
+import { after, endOfTick, every, type Cancel } from '../lib/clock.ts'
 import { randomId } from '../lib/random.ts'
 import { errorFacts, type Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import type { Topic } from '../protocol/topic.ts'
 import { type Keys, PARTITIONS, partitionOf, slotOf } from '../redis/keys.ts'
-import { loadScript, type LinkEvents, type RedisLink, type Script } from '../redis/link.ts'
-import type { Bus, BusListener, Placed, Publication } from './bus.ts'
+import type { LinkEvents, RedisLink } from '../redis/link.ts'
+import type { Bus, BusListener, Known, Placed, Publication } from './bus.ts'
 import { Eras } from './eras.ts'
-import { exceptField, readBusFrame } from './frame.ts'
+import { GAP, NOTICE, readBusFrame } from './frame.ts'
+import type { Notice } from './notice.ts'
 import { Pulse } from './pulse.ts'
+import { Scripts } from './scripts.ts'
 
 export interface RedisBusOptions {
   /** Nobody else may subscribe with it; anybody may run scripts. */
@@ -22,16 +24,13 @@ export interface RedisBusOptions {
 
 const TICK = 1500
 const FIRST_CONNECTION = 3000
-const ERA_RENEWAL = 3600_000
+const ERA_CHECK = 10_000
 const RETRY_AFTER = 2
 /**
  * Bytes that one publication may put on channels before the next part waits for the answer. A node may listen to all of
  * its topics, and Redis drops a subscriber that is 32 MB behind (client-output-buffer-limit pubsub), for every site.
  */
 const BURST = 1_048_576
-
-const PUBLISH = loadScript('bus/publish')
-const HEADS = loadScript('bus/heads')
 
 /** Connects, and waits a moment for the bus to be up: a node that finds no Redis starts all the same and says so (CONTRACT 27). */
 export async function openRedisBus(options: RedisBusOptions): Promise<RedisBus> {
@@ -44,10 +43,10 @@ export async function openRedisBus(options: RedisBusOptions): Promise<RedisBus> 
 export class RedisBus implements Bus, LinkEvents {
   readonly #link: RedisLink
   readonly #keys: Keys
+  readonly #scripts: Scripts
   readonly #log: Log
   readonly #metrics: Metrics
   readonly #node = randomId(9)
-  readonly #publishCommand: 'PUBLISH' | 'SPUBLISH'
   readonly #topics = new Set<Topic>()
   readonly #eras = new Eras()
   readonly #pulse = new Pulse()
@@ -56,6 +55,7 @@ export class RedisBus implements Bus, LinkEvents {
   #firstUp: () => void = () => {}
   #listener: BusListener | undefined
   #newest = 0
+  #newEras = new Set<number>()
   #up = false
   #recovering = false
   // Grows with each interruption, so that a recovery which began before one does not end it.
@@ -64,14 +64,14 @@ export class RedisBus implements Bus, LinkEvents {
   constructor({ link, keys, log, metrics }: RedisBusOptions) {
     this.#link = link
     this.#keys = keys
+    this.#scripts = new Scripts(link, keys)
     this.#log = log
     this.#metrics = metrics
-    this.#publishCommand = link.publishCommand
     this.firstUp = new Promise(resolve => {
       this.#firstUp = resolve
     })
     link.listen(this)
-    this.#timers = [every(TICK, () => this.#beat()), every(ERA_RENEWAL, () => this.#renewEras())]
+    this.#timers = [every(TICK, () => this.#beat()), every(ERA_CHECK, () => void this.#checkEras())]
   }
 
   get up(): boolean {
@@ -84,34 +84,40 @@ export class RedisBus implements Bus, LinkEvents {
 
   async publish(publication: Publication): Promise<Placed[]> {
     const { topics, frame } = publication
-    if (topics.length === 1) return this.#place(publication, topics)
+    if (topics.length === 1) return this.#inEra(() => this.#scripts.publish(publication, topics))
     const room = Math.max(1, Math.floor(BURST / (frame.before.length + frame.after.length)))
     const placed = new Map<Topic, Placed>()
     for (const burst of chunks(topics, room)) {
       await this.#inParts(burst, async part => {
-        const answers = await this.#place(publication, part)
+        const answers = await this.#inEra(() => this.#scripts.publish(publication, part))
         for (const [i, topic] of part.entries()) placed.set(topic, answers[i]!)
       })
     }
     return topics.map(topic => placed.get(topic)!)
   }
 
-  async subscribe(topics: readonly Topic[]): Promise<number[]> {
+  async subscribe(topics: readonly Topic[]): Promise<Known[]> {
     for (const topic of topics) this.#topics.add(topic)
     await this.#try(() => this.#link.subscribe(topics.map(topic => this.#keys.channel(topic))))
-    return this.heads(topics)
+    return this.read(topics)
   }
 
-  async heads(topics: readonly Topic[]): Promise<number[]> {
-    const heads = new Map<Topic, number>()
+  async read(topics: readonly Topic[]): Promise<Known[]> {
+    const known = new Map<Topic, Known>()
     await this.#inParts(topics, async part => {
-      const partition = partitionOf(part[0]!)
-      const keys = [this.#keys.era(partition), ...part.map(topic => this.#keys.head(topic))]
-      const [since, ...found] = await this.#run(HEADS, keys, [])
-      this.#eras.learn(partition, since!)
-      for (const [i, topic] of part.entries()) heads.set(topic, found[i]!)
+      const { since, answers } = await this.#inEra(() => this.#scripts.read(part))
+      this.#learnEra(partitionOf(part[0]!), since)
+      for (const [i, topic] of part.entries()) known.set(topic, answers[i]!)
     })
-    return topics.map(topic => heads.get(topic)!)
+    return topics.map(topic => known.get(topic)!)
+  }
+
+  gap(topics: readonly Topic[]): Promise<void> {
+    return this.#inParts(topics, part => this.#inEra(() => this.#scripts.gap(part)))
+  }
+
+  notify(topic: Topic, notice: Notice): Promise<void> {
+    return this.#try(() => this.#scripts.notify(topic, notice))
   }
 
   unsubscribe(topics: readonly Topic[]): void {
@@ -138,9 +144,14 @@ export class RedisBus implements Bus, LinkEvents {
     }
     const read = readBusFrame(message)
     if (read === undefined) return
-    if (read.stamp > this.#newest) this.#newest = read.stamp
-    const { stamp, except, frame } = read
-    this.#listener?.deliver({ topic: this.#keys.topicOf(channel), stamp, except, frame })
+    const { kind, number, except, frame } = read
+    const topic = this.#keys.topicOf(channel)
+    if (kind === NOTICE) this.#listener?.notice(topic, JSON.parse(frame.toString()) as Notice, number)
+    else {
+      if (number > this.#newest) this.#newest = number
+      if (kind === GAP) this.#listener?.gap(topic, number)
+      else this.#listener?.deliver({ topic, stamp: number, except, frame })
+    }
   }
 
   interrupted(why: string): void {
@@ -156,42 +167,21 @@ export class RedisBus implements Bus, LinkEvents {
     void this.#recover()
   }
 
-  /** Publishes to topics of one partition. */
-  async #place({ frame, ephemeral, id, except }: Publication, topics: readonly Topic[]): Promise<Placed[]> {
-    const partition = partitionOf(topics[0]!)
-    const keys = [this.#keys.era(partition)]
-    for (const topic of topics) {
-      keys.push(this.#keys.head(topic), this.#keys.channel(topic))
-      if (id !== undefined) keys.push(this.#keys.seen(topic, id))
-    }
-    const args = [
-      this.#publishCommand,
-      ephemeral ? 'e' : 'o',
-      id === undefined ? '0' : '1',
-      exceptField(except),
-      frame.before,
-      frame.after,
-    ]
-    const answers = await this.#run(PUBLISH, keys, args)
-    // An id that an ephemeral event had first has no stamp, whoever asks.
-    return answers.map(answer => ({ stamp: ephemeral || answer === -1 ? 0 : Math.abs(answer), duplicate: answer < 0 }))
-  }
-
   /** Calls `work` for the topics of each partition, side by side. */
   async #inParts(topics: readonly Topic[], work: (part: Topic[]) => Promise<void>): Promise<void> {
     await Promise.all([...groupBy(topics, partitionOf).values()].map(work))
   }
 
-  /** Runs a script that needs its partition to have an era. */
-  async #run(script: Script, keys: readonly string[], args: readonly (string | Buffer)[]): Promise<number[]> {
+  /** Makes a call that needs its partition to have an era. */
+  #inEra<T>(call: () => Promise<T>): Promise<T> {
     return this.#try(async () => {
       try {
-        return (await this.#link.run(script, keys, args)) as number[]
+        return await call()
       } catch (error) {
         // Somebody emptied Redis under a running node: the chains begin a new era.
         if (!(error instanceof Error && error.message.startsWith('NOERA'))) throw error
-        await this.#readEras()
-        return (await this.#link.run(script, keys, args)) as number[]
+        await this.#readEras(false)
+        return await call()
       }
     })
   }
@@ -230,7 +220,7 @@ export class RedisBus implements Bus, LinkEvents {
     this.#recovering = true
     const interruptions = this.#interruptions
     try {
-      await this.#readEras()
+      await this.#readEras(true)
       this.#pulse.reset(this.#tickChannels())
       await this.#link.subscribe([
         ...this.#pulse.channels,
@@ -251,12 +241,35 @@ export class RedisBus implements Bus, LinkEvents {
     }
   }
 
-  #readEras(): Promise<void> {
-    return this.#eras.read(this.#link, this.#keys, this.#newest)
+  async #readEras(wasCutOff: boolean): Promise<void> {
+    const starts = await this.#eras.read(this.#link, this.#keys, this.#newest, wasCutOff)
+    for (const [partition, start] of starts.entries()) this.#learnEra(partition, start)
   }
 
-  #renewEras(): void {
-    this.#readEras().catch((error: unknown) => this.#log.warn(errorFacts(error), 'the eras could not be renewed'))
+  /** Keeps the eras from expiring, and finds out when Redis was emptied, or its primary exchanged, behind our back. */
+  async #checkEras(): Promise<void> {
+    if (!this.#up) return
+    try {
+      await this.#readEras(false)
+    } catch (error) {
+      this.#log.warn({ error: errorFacts(error).error }, 'the eras could not be read')
+    }
+  }
+
+  /** Takes note of an era's start. Those that have changed are told together. */
+  #learnEra(partition: number, start: number): void {
+    if (!this.#eras.learn(partition, start)) return
+    if (this.#newEras.size === 0) void endOfTick().then(() => this.#tellEras())
+    this.#newEras.add(partition)
+  }
+
+  #tellEras(): void {
+    const partitions = this.#newEras
+    this.#newEras = new Set()
+    // Otherwise the chains are compared when it is up again.
+    if (!this.#up) return
+    this.#log.warn({ partitions: partitions.size }, 'Redis has forgotten chains: a new era')
+    this.#listener?.erasChanged(topic => partitions.has(partitionOf(topic)))
   }
 
   /** One channel on each primary. */

@@ -9,35 +9,38 @@ import type { Services } from './services.ts'
 
 /** `connect`: says who the client is, and subscribes it to its own chain and the site's. The first frame, and only the first. */
 export async function connect(connection: Connection, { id, fields }: ClientFrame, services: Services): Promise<void> {
+  const { trust, hub, users, heartbeat, log } = services
   const since = readSince(fields.since)
-  const identity = await services.trust.verifyUser(readToken(fields.token), readLicence(fields.licence))
+  const identity = await trust.verifyUser(readToken(fields.token), readLicence(fields.licence))
   checkWebOrigin(identity, connection.webOrigin)
   const { site, user, expires } = identity
   const topics = [userTopic(site.id, user), siteTopic(site.id)]
-  const chains = await join(connection, topics, since, services)
-  // Revoked while all this was going on: the sweep of open connections did not see this one yet.
-  if (identity.licence !== undefined && services.trust.isRevoked(identity.licence)) throw new Refusal('licence_revoked')
+  await hub.follow(topics)
+  // Only now: what is taken back from here on finds this connection among the user's.
+  checkStillTrusted(identity, services)
+  if (connection.closed) return
   connection.authenticate(identity)
-  connection.send({
-    op: 'connected',
-    id,
-    connection: connection.id,
-    user,
-    site: site.id,
-    expires,
-    heartbeat: services.heartbeat,
-    chains,
-  })
-  if (!services.hub.busUp) connection.send('{"op":"status","bus":"down"}')
+  users.add(connection)
+  log.debug({ connection: connection.id, site: site.id, user }, 'connected')
+  const chains = join(connection, topics, since, services)
+  connection.send({ op: 'connected', id, connection: connection.id, user, site: site.id, expires, heartbeat, chains })
+  if (!hub.busUp) connection.send('{"op":"status","bus":"down"}')
 }
 
-function readToken(value: Json | undefined): string {
+/** Throws a Refusal when a token, or the licence of its site, was revoked since it was verified or before. */
+export function checkStillTrusted({ site, user, issuedAt, licence }: UserIdentity, { trust, hub }: Services): void {
+  if (licence !== undefined && trust.isRevoked(licence.id)) throw new Refusal('licence_revoked')
+  const revoked = hub.revocations(userTopic(site.id, user))?.tokens ?? 0
+  if (issuedAt <= revoked) throw new Refusal('token_revoked')
+}
+
+export function readToken(value: Json | undefined): string {
   if (value === undefined || value === null) throw new Refusal('token_missing')
   if (typeof value !== 'string') throw new Refusal('token_malformed')
   return value
 }
 
-function readLicence(value: Json | undefined): string | undefined {
+export function readLicence(value: Json | undefined): string | undefined {
   if (value === undefined || value === null) return undefined
   if (typeof value !== 'string') throw new Refusal('licence_malformed')
   return value

@@ -1,11 +1,13 @@
 import { errorFacts } from '../observe/log.ts'
 import { closeCode } from '../protocol/codes.ts'
 import { decodeFrame, type ClientFrame } from '../protocol/decode.ts'
-import type { ConnectionId } from '../protocol/ids.ts'
+import type { ConnectionId, ThreadId } from '../protocol/ids.ts'
 import { Refusal } from '../protocol/refusal.ts'
-import type { Topic } from '../protocol/topic.ts'
-import type { UserIdentity } from '../trust/trust.ts'
+import { threadOf, threadTopic, type Topic } from '../protocol/topic.ts'
+import { permissionWords, READ, type UserIdentity } from '../trust/trust.ts'
 import { connect } from './connect.ts'
+import { type Grant, unexpired } from './grant.ts'
+import { refresh } from './refresh.ts'
 import type { Services } from './services.ts'
 import type { Socket } from './socket.ts'
 import { subscribe } from './subscribe.ts'
@@ -16,6 +18,7 @@ export type Op = (connection: Connection, frame: ClientFrame, services: Services
 
 const OPS: ReadonlyMap<string, Op> = new Map<string, Op>([
   ['connect', connect],
+  ['refresh', refresh],
   ['subscribe', subscribe],
   ['unsubscribe', unsubscribe],
 ])
@@ -37,6 +40,7 @@ export class Connection {
   readonly #socket: Socket
   readonly #services: Services
   #identity: UserIdentity | undefined
+  #grants: ReadonlyMap<ThreadId, Grant> | undefined
   #closed = false
   #working: Promise<void> | undefined
   #waiting = 0
@@ -102,11 +106,59 @@ export class Connection {
     this.#services.log.debug({ connection: this.id, site: site?.id, user, code }, 'closed')
   }
 
+  /** What grants allow beside the token. */
+  get grants(): ReadonlyMap<ThreadId, Grant> | undefined {
+    return this.#grants
+  }
+
+  /** Takes over what a token says: the first, or the one of a refresh. */
   authenticate(identity: UserIdentity): void {
     this.#identity = identity
     this.#webOrigin = undefined
-    const { user, site } = identity
-    this.#services.log.debug({ connection: this.id, site: site.id, user }, 'connected')
+  }
+
+  takeGrants(grants: readonly (readonly [ThreadId, Grant])[]): void {
+    const all = new Map([...(this.#grants ?? []), ...grants])
+    if (all.size > this.#identity!.site.limits.threads) throw new Refusal('thread_limit', 'in grants')
+    this.#grants = all
+  }
+
+  /** Forgets the grants that have expired, and leaves their threads. `now` is in seconds. */
+  expireGrants(now: number): void {
+    if (this.#grants === undefined) return
+    const left = unexpired(this.#grants, now)
+    if (left?.size === this.#grants.size) return
+    this.#grants = left
+    this.leaveForbidden()
+  }
+
+  /** Replaces what may be done in a thread, and tells the client (CONTRACT 19). `permissions` is a mask. */
+  permit(thread: ThreadId, permissions: number): void {
+    const identity = this.#identity!
+    const threads = new Map(identity.threads)
+    if (permissions === 0) threads.delete(thread)
+    else threads.set(thread, permissions)
+    this.#identity = { ...identity, threads }
+    if (this.#grants?.has(thread) === true) {
+      this.#grants = new Map([...this.#grants].filter(([other]) => other !== thread))
+    }
+    this.#obey(thread)
+  }
+
+  /** Takes a thread out of what was allowed at or before `at`, in seconds. */
+  revoke(thread: ThreadId, at: number): void {
+    const { threads, issuedAt } = this.#identity!
+    const grant = this.#grants?.get(thread)
+    if ((threads.has(thread) && issuedAt <= at) || (grant !== undefined && grant.issuedAt <= at)) this.permit(thread, 0)
+  }
+
+  /** Leaves the threads that may not be read any more, and says so. */
+  leaveForbidden(): void {
+    if (this.#closed) return
+    for (const topic of this.#socket.getTopics()) {
+      const thread = threadOf(topic as Topic)
+      if (thread !== undefined && (this.#permissions(thread) & READ) === 0) this.#obey(thread)
+    }
   }
 
   join(topics: readonly Topic[]): void {
@@ -130,6 +182,16 @@ export class Connection {
     if (this.#closed) return
     this.#socket.publish(topic, frame)
     if (instead !== undefined) this.#socket.send(instead)
+  }
+
+  #permissions(thread: ThreadId): number {
+    return (this.#identity!.threads.get(thread) ?? 0) | (this.#grants?.get(thread)?.permissions ?? 0)
+  }
+
+  #obey(thread: ThreadId): void {
+    const permissions = this.#permissions(thread)
+    if ((permissions & READ) === 0) this.leave([threadTopic(this.#identity!.site.id, thread)])
+    this.send({ op: 'members', thread, perms: permissionWords(permissions) })
   }
 
   /** Frames are worked on in their order; one that takes longer than its tick makes the next ones wait. */

@@ -5,6 +5,7 @@ import { Refusal } from '../protocol/refusal.ts'
 import { Connection } from './connection.ts'
 import type { Services } from './services.ts'
 import type { Socket } from './socket.ts'
+import { Users } from './users.ts'
 
 /** Milliseconds until the first frame must have been `connect`. */
 const CONNECT_WITHIN = 10_000
@@ -13,6 +14,7 @@ const EXPIRY_LEEWAY = 30
 
 /** All connections of this node, and the one timer that serves them all. */
 export class Connections {
+  readonly users = new Users()
   readonly #services: Services
   readonly #all = new Map<ConnectionId, Connection>()
   // Random, so that ids are unique in the cluster without asking it.
@@ -21,7 +23,8 @@ export class Connections {
   #count = 0
   #second = 0
 
-  constructor(services: Services) {
+  constructor(parts: Omit<Services, 'users'>) {
+    const services = { ...parts, users: this.users }
     this.#services = services
     this.#cancel = every(1000, () => this.#sweep())
     services.trust.onChange(() => this.#dropRevoked())
@@ -47,6 +50,7 @@ export class Connections {
 
   closed(connection: Connection, code: number): void {
     this.#all.delete(connection.id)
+    this.users.remove(connection)
     connection.closedBy(code)
   }
 
@@ -76,8 +80,11 @@ export class Connections {
       const { identity } = connection
       if (identity === undefined) {
         if (connection.openedAt + CONNECT_WITHIN <= now) connection.refuse(new Refusal('connect_timeout'))
-      } else if ((identity.expires + EXPIRY_LEEWAY) * 1000 <= now) connection.refuse(new Refusal('token_expired'))
+        continue
+      }
+      if ((identity.expires + EXPIRY_LEEWAY) * 1000 <= now) connection.refuse(new Refusal('token_expired'))
       else if (connection.phase === beat) connection.send('{"op":"ping"}')
+      connection.expireGrants(now / 1000 - EXPIRY_LEEWAY)
     }
   }
 
@@ -85,7 +92,7 @@ export class Connections {
     const { trust } = this.#services
     for (const connection of this.#all.values()) {
       const licence = connection.identity?.licence
-      if (licence !== undefined && trust.isRevoked(licence)) connection.refuse(new Refusal('licence_revoked'))
+      if (licence !== undefined && trust.isRevoked(licence.id)) connection.refuse(new Refusal('licence_revoked'))
     }
   }
 }

@@ -1,30 +1,24 @@
 import type { ChainState } from '../protocol/chain.ts'
 import { isObject, type Json, type JsonObject } from '../protocol/raw-json.ts'
 import { Refusal } from '../protocol/refusal.ts'
-import { clientChainName, type Topic } from '../protocol/topic.ts'
+import type { Topic } from '../protocol/topic.ts'
 import type { Connection } from './connection.ts'
 import type { Services } from './services.ts'
 
 /**
- * Subscribes a connection to topics and returns what to answer of their chains, under the names that clients use.
- * Send the answer without waiting for anything else: no event of these chains may come before it, none is missed after.
+ * Subscribes a connection to topics that are followed, and returns what to answer of their chains. Send the answer without
+ * waiting for anything: no event of these chains may come before it, none is missed after.
  */
-export async function join(
+export function join(
   connection: Connection,
   topics: readonly Topic[],
   since: JsonObject,
   { hub }: Services,
-): Promise<Record<string, ChainState>> {
-  await hub.follow(topics)
+): Record<string, ChainState> {
   // What was delivered until now is behind the heads that follow, so it must not reach who joins now.
   hub.flush()
   connection.join(topics)
-  return Object.fromEntries(
-    topics.map(topic => {
-      const name = clientChainName(topic)
-      return [name, hub.state(topic, since[name])]
-    }),
-  )
+  return hub.states(topics, since)
 }
 
 /** Reads `since`: stamps by chain, each judged on its own (CONTRACT 3). */

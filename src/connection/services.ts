@@ -3,11 +3,13 @@ import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { Trust } from '../trust/trust.ts'
+import type { Users } from './users.ts'
 
 /** What the ops of a connection work with: one for all connections of a node. */
 export interface Services {
   readonly trust: Trust
   readonly hub: Hub
+  readonly users: Users
   readonly clock: Clock
   readonly metrics: Metrics
   readonly log: Log

@@ -3,26 +3,40 @@ import { parseThreadId, type ThreadId } from '../protocol/ids.ts'
 import type { Json } from '../protocol/raw-json.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import { threadTopic } from '../protocol/topic.ts'
-import { READ } from '../trust/permissions.ts'
+import { READ } from '../trust/trust.ts'
 import type { Connection } from './connection.ts'
+import { takeGrant } from './grant.ts'
 import { join, readSince } from './join.ts'
+import { refusalIn } from './permission.ts'
 import type { Services } from './services.ts'
 
 /** The user's own topic and the site's, which every connection has. */
 const OWN_TOPICS = 2
 
-/** `subscribe`: listens to threads that the token names with `read`. What is refused is refused thread by thread. */
+/**
+ * `subscribe`: listens to threads that the token, or a grant that comes along, names with `read`. What is refused is
+ * refused thread by thread.
+ */
 export async function subscribe(
   connection: Connection,
   { id, fields }: ClientFrame,
   services: Services,
 ): Promise<void> {
   const since = readSince(fields.since)
-  const { allowed, refused } = sort(connection, readThreads(fields.threads))
-  for (const { code } of refused.values()) services.metrics.refused(code)
+  const asked = readThreads(fields.threads)
+  const fault = fields.grant === undefined ? undefined : await takeGrant(connection, fields.grant, services)
   const site = connection.identity!.site.id
-  const topics = allowed.map(thread => threadTopic(site, thread))
-  const chains = await join(connection, topics, since, services)
+  const topics = (threads: readonly ThreadId[]) => threads.map(thread => threadTopic(site, thread))
+
+  let { allowed, refused } = sort(connection, asked, fault, services)
+  const followed = services.hub.follow(topics(allowed))
+  if (followed !== undefined) {
+    await followed
+    // A thread may have been taken from the user meanwhile.
+    ;({ allowed, refused } = sort(connection, asked, fault, services))
+  }
+  for (const { code } of refused.values()) services.metrics.refused(code)
+  const chains = join(connection, topics(allowed), since, services)
   connection.send({ op: 'subscribed', id, chains, ...(refused.size === 0 ? {} : { refused: describe(refused) }) })
 }
 
@@ -37,18 +51,20 @@ export function readThreads(value: Json | undefined): ThreadId[] {
   return [...new Set(threads)]
 }
 
+/** `fault` is what was wrong with the grant that came along: the reason for all that the token alone does not allow. */
 function sort(
   connection: Connection,
   asked: readonly ThreadId[],
+  fault: Refusal | undefined,
+  services: Services,
 ): { allowed: ThreadId[]; refused: Map<ThreadId, Refusal> } {
-  const { site, threads } = connection.identity!
+  const { site } = connection.identity!
   const allowed: ThreadId[] = []
   const refused = new Map<ThreadId, Refusal>()
   let room = site.limits.threads + OWN_TOPICS - connection.topicCount()
   for (const thread of asked) {
-    const permissions = threads.get(thread)
-    if (permissions === undefined) refused.set(thread, new Refusal('thread_not_allowed'))
-    else if ((permissions & READ) === 0) refused.set(thread, new Refusal('permission_missing', 'read'))
+    const refusal = refusalIn(connection, thread, READ, services.hub)
+    if (refusal !== undefined) refused.set(thread, fault ?? refusal)
     else if (connection.hears(threadTopic(site.id, thread))) allowed.push(thread)
     else if (room > 0) {
       allowed.push(thread)

@@ -1,4 +1,5 @@
-import type { Bus } from '../bus/bus.ts'
+import type { Bus, Known } from '../bus/bus.ts'
+import { afterNotice, type Notice, type Revocations } from '../bus/notice.ts'
 import { endOfTick } from '../lib/clock.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import type { Topic } from '../protocol/topic.ts'
@@ -19,6 +20,7 @@ const PAUSE = 10_000
 export class Chains {
   readonly #bus: Bus
   readonly #last = new Map<Topic, number>()
+  readonly #revocations = new Map<Topic, Revocations>()
   readonly #joining = new Map<Topic, Joining>()
   // When each was last seen without a listener, oldest first.
   readonly #idle = new Map<Topic, number>()
@@ -60,9 +62,20 @@ export class Chains {
     return waits.size === 0 ? undefined : Promise.all(waits)
   }
 
-  /** Takes over a head that was read later. */
-  raise(topic: Topic, head: number): void {
+  /** Returns what was taken back from the user whose chain it is, as far as is known. */
+  revocations(topic: Topic): Revocations | undefined {
+    return this.#revocations.get(topic)
+  }
+
+  /** Takes over what was read later of a chain that is followed. */
+  take(topic: Topic, { head, revocations }: Known): void {
     if (head > (this.#last.get(topic) ?? head)) this.#last.set(topic, head)
+    this.#revoke(topic, revocations)
+  }
+
+  /** Takes note of what was decided about the user whose chain it is. `at` is in seconds. */
+  note(topic: Topic, notice: Notice, at: number): void {
+    this.#revoke(topic, afterNotice(this.#revocations.get(topic), notice, at))
   }
 
   /** Takes note of an event and returns whether it is to be forwarded: never twice, and never before the head (CONTRACT 2). */
@@ -91,6 +104,7 @@ export class Chains {
       if (since + PAUSE > now) break
       this.#idle.delete(topic)
       if (listeners(topic) > 0 || !this.#last.delete(topic)) continue
+      this.#revocations.delete(topic)
       idle.push(topic)
     }
     if (idle.length > 0) this.#bus.unsubscribe(idle)
@@ -108,16 +122,22 @@ export class Chains {
     const topics = this.#batch
     this.#batch = []
     this.#batchDone = undefined
-    let heads: number[] | undefined
+    let known: Known[] | undefined
     try {
-      heads = await this.#bus.subscribe(topics)
+      known = await this.#bus.subscribe(topics)
     } catch (error) {
       if (!(error instanceof Refusal)) throw error
     } finally {
       for (const [i, topic] of topics.entries()) {
-        this.#last.set(topic, Math.max(heads?.[i] ?? 0, this.#joining.get(topic)!.newest))
+        this.#last.set(topic, Math.max(known?.[i]!.head ?? 0, this.#joining.get(topic)!.newest))
+        if (known !== undefined) this.#revoke(topic, known[i]!.revocations)
         this.#joining.delete(topic)
       }
     }
+  }
+
+  #revoke(topic: Topic, revocations: Revocations | undefined): void {
+    if (revocations === undefined) this.#revocations.delete(topic)
+    else this.#revocations.set(topic, revocations)
   }
 }

@@ -1,15 +1,18 @@
 import type { Bus, BusListener, Delivery } from '../bus/bus.ts'
-import { chunks } from '../lib/arrays.ts'
+import type { Notice, Revocations } from '../bus/notice.ts'
 import { every, type Cancel, type Clock } from '../lib/clock.ts'
 import { errorFacts, type Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
-import { chainState, gapWithin, unknownState, type ChainState } from '../protocol/chain.ts'
-import { gapFrame, ownFrame } from '../protocol/encode.ts'
+import { chainState, unknownState, type ChainState } from '../protocol/chain.ts'
+import { ownFrame } from '../protocol/encode.ts'
 import type { SiteId } from '../protocol/ids.ts'
-import type { Json } from '../protocol/raw-json.ts'
-import { clientChainName, type Topic } from '../protocol/topic.ts'
+import type { JsonObject } from '../protocol/raw-json.ts'
+import { clientChainName, isUserTopic, siteOf, type Topic } from '../protocol/topic.ts'
+import type { Audience } from './audience.ts'
 import { Chains } from './chains.ts'
+import { gapForEra, type GapParts, resync, sendGaps } from './gaps.ts'
 import type { Outlet } from './outlet.ts'
+import { Pace } from './pace.ts'
 import { publish, type Published, type PublishRequest } from './publish.ts'
 
 export interface HubOptions {
@@ -19,26 +22,27 @@ export interface HubOptions {
   readonly log: Log
 }
 
-const RESYNC_BATCH = 1000
-
 /** This node's topics: what is published goes to the bus, what the bus brings goes to the sockets that listen. */
 export class Hub implements BusListener {
   readonly #options: HubOptions
   readonly #chains: Chains
+  readonly #pace = new Pace()
   readonly #cancel: Cancel
   // Chains whose state was told while the bus was down: on its return their clients are sent `gap` in any case.
   readonly #doubted = new Set<Topic>()
   #outlet: Outlet | undefined
+  #audience: Audience | undefined
 
   constructor(options: HubOptions) {
     this.#options = options
     this.#chains = new Chains(options.bus)
-    this.#cancel = every(1000, () => this.#release())
+    this.#cancel = every(1000, () => this.#sweep())
   }
 
-  /** Names the sockets. Called once, before a port opens. */
-  attach(outlet: Outlet): void {
+  /** Names the sockets, and the connections on them. Called once, before a port opens. */
+  attach(outlet: Outlet, audience: Audience): void {
     this.#outlet = outlet
+    this.#audience = audience
   }
 
   get busUp(): boolean {
@@ -58,6 +62,21 @@ export class Hub implements BusListener {
     return published
   }
 
+  /** Returns chains' heads, in their order. Rejects with `bus_down`. */
+  async heads(topics: readonly Topic[]): Promise<number[]> {
+    return (await this.#options.bus.read(topics)).map(({ head }) => head)
+  }
+
+  /** Sends `gap` to every client of the chains, on every node. Rejects with `bus_down`. */
+  askAll(topics: readonly Topic[]): Promise<void> {
+    return this.#options.bus.gap(topics)
+  }
+
+  /** Tells all connections of users, on every node. Rejects with `bus_down`; then the same call is safe. */
+  async notify(notices: ReadonlyMap<Topic, Notice>): Promise<void> {
+    await Promise.all([...notices].map(([topic, notice]) => this.#options.bus.notify(topic, notice)))
+  }
+
   /** Follows chains, see Chains.follow. Subscribe to them in the same tick in which it is done, then tell their states. */
   follow(topics: readonly Topic[]): Promise<unknown> | undefined {
     return this.#chains.follow(topics, this.#options.clock.now())
@@ -68,14 +87,21 @@ export class Hub implements BusListener {
     this.#outlet!.flush()
   }
 
-  /** Returns what to tell a client of a chain that is followed. */
-  state(topic: Topic, since: Json | undefined): ChainState {
-    const last = this.#chains.last(topic)
-    if (this.busUp && last !== undefined && last > 0) {
-      return chainState(last, this.#options.bus.eraStart(topic), since, this.#options.clock.now())
+  /** Returns what to tell a client of chains that are followed, under the names that clients use; `since` has its stamps. */
+  states(topics: readonly Topic[], since: JsonObject): Record<string, ChainState> {
+    const states = topics.map(topic => [clientChainName(topic), this.#state(topic, since)] as const)
+    const behind = states.filter(([, { state }]) => state === 'behind')
+    if (behind.length > 0) {
+      // One question for all of them.
+      const within = this.#pace.within(siteOf(topics[0]!), 1, this.#options.clock.now())
+      for (const [, state] of behind) state.within = within
     }
-    this.#doubted.add(topic)
-    return unknownState(last === 0 ? undefined : last, since)
+    return Object.fromEntries(states)
+  }
+
+  /** Returns what was taken back from a user whose chain is followed, as far as is known. */
+  revocations(user: Topic): Revocations | undefined {
+    return this.#chains.revocations(user)
   }
 
   /** To be called when a topic's number of local listeners becomes 0 or 1. */
@@ -91,48 +117,68 @@ export class Hub implements BusListener {
     else outlet.publish({ topic, frame, stamp, except, instead: stamp > 0 ? ownFrame(frame) : undefined })
   }
 
+  gap(topic: Topic, head: number): void {
+    this.#chains.advance(topic, head)
+    sendGaps(this.#parts(), new Map([[topic, 'origin']]))
+  }
+
+  notice(topic: Topic, notice: Notice, at: number): void {
+    this.#chains.note(topic, notice, at)
+    // What came before the notice is still for those whom it concerns.
+    this.flush()
+    this.#audience!.told(topic, notice)
+  }
+
+  erasChanged(concerns: (topic: Topic) => boolean): void {
+    const topics = [...this.#chains.topics()].filter(concerns)
+    this.#retryWhenUp(gapForEra(this.#parts(), topics))
+  }
+
   busChanged(up: boolean): void {
-    if (!up) {
-      this.#outlet?.broadcast('{"op":"status","bus":"down"}')
-      return
-    }
-    this.#resync().catch((error: unknown) =>
-      this.#options.log.warn(errorFacts(error), 'resync failed; it is tried again when the bus is up'),
-    )
+    if (up) this.#retryWhenUp(this.#resync())
+    else this.#outlet?.broadcast('{"op":"status","bus":"down"}')
   }
 
   close(): void {
     this.#cancel()
   }
 
+  #state(topic: Topic, since: JsonObject): ChainState {
+    const { bus, clock } = this.#options
+    const last = this.#chains.last(topic)
+    const seen = since[clientChainName(topic)]
+    if (bus.up && last !== undefined && last > 0) return chainState(last, bus.eraStart(topic), seen, clock.now())
+    this.#doubted.add(topic)
+    return unknownState(last === 0 ? undefined : last, seen)
+  }
+
   /** After an interruption: `gap` to those who missed something, and only then "up", so that nobody stops polling too early. */
   async #resync(): Promise<void> {
-    for (const topics of chunks([...this.#chains.topics()], RESYNC_BATCH)) {
-      const heads = await this.#options.bus.heads(topics)
-      for (const [i, topic] of topics.entries()) this.#compare(topic, heads[i]!)
+    await resync(this.#parts(), this.#doubted)
+    for (const topic of this.#chains.topics()) {
+      const revocations = isUserTopic(topic) ? this.#chains.revocations(topic) : undefined
+      if (revocations !== undefined) this.#audience!.revoked(topic, revocations)
     }
     if (!this.busUp) return
     this.#doubted.clear()
     this.#outlet?.broadcast('{"op":"status","bus":"up"}')
   }
 
-  #compare(topic: Topic, head: number): void {
-    const last = this.#chains.last(topic)
-    if (last === undefined) return
-    // In a new era Redis may have forgotten what was published while we could not hear (DESIGN §7).
-    const newEra = last < this.#options.bus.eraStart(topic)
-    // A head below `last` is only older news: an event came while the heads were being read.
-    const same = head <= last && !newEra && !this.#doubted.has(topic)
-    this.#chains.raise(topic, head)
-    const listeners = this.#outlet?.subscribers(topic) ?? 0
-    if (same || listeners === 0) return
-    this.#options.metrics.gap(newEra ? 'era' : 'bus', 1)
-    this.#outlet!.publish({ topic, frame: gapFrame(clientChainName(topic), head, gapWithin(listeners)), stamp: 0 })
+  #retryWhenUp(work: Promise<void>): void {
+    work.catch((error: unknown) =>
+      this.#options.log.warn(errorFacts(error), 'chains could not be compared; it is tried again when the bus is up'),
+    )
   }
 
-  #release(): void {
+  #parts(): GapParts {
+    const { bus, clock, metrics } = this.#options
+    return { bus, clock, metrics, chains: this.#chains, pace: this.#pace, outlet: this.#outlet! }
+  }
+
+  #sweep(): void {
+    const now = this.#options.clock.now()
+    this.#pace.sweep(now)
     const outlet = this.#outlet
-    if (outlet === undefined) return
-    this.#chains.release(this.#options.clock.now(), topic => outlet.subscribers(topic))
+    if (outlet !== undefined) this.#chains.release(now, topic => outlet.subscribers(topic))
   }
 }

@@ -5,12 +5,9 @@ import type { Json } from './raw-json.ts'
 export interface ChainState {
   readonly head: number
   readonly state: 'current' | 'behind' | 'new'
-  /** Milliseconds; with `behind`: ask the origin at a random moment inside it. */
-  readonly within?: number
+  /** Milliseconds; with `behind`: ask the origin at a random moment inside it. Set by who knows how many ask (hub/pace.ts). */
+  within?: number
 }
-
-// How long one client that is behind may wait before it asks.
-const WITHIN = 1000
 
 /** Seconds after its last event that a chain's head is remembered. */
 export const HEAD_TTL = 604_800
@@ -24,18 +21,10 @@ export function chainState(head: number, eraStart: number, since: Json | undefin
   if (since === undefined) return { head, state: 'new' }
   const says = isCount(since) && since >= eraStart && since >= (now - HEAD_TTL * 1000) * 1000
   if (says && since === head) return { head, state: 'current' }
-  return { head, state: 'behind', within: WITHIN }
+  return { head, state: 'behind' }
 }
 
 /** The same while the bus is down: nobody can tell what was missed (CONTRACT 27). `known` is the last stamp this node forwarded. */
 export function unknownState(known: number | undefined, since: Json | undefined): ChainState {
-  return { head: known ?? (isCount(since) ? since : 0), state: 'behind', within: WITHIN }
-}
-
-/**
- * Returns how long `gap` asks clients to spread their questions, in milliseconds: about 50 questions a second, which a
- * small PHP origin bears, and a minute at most.
- */
-export function gapWithin(clients: number): number {
-  return Math.min(Math.max(clients * 20, WITHIN), 60_000)
+  return { head: known ?? (isCount(since) ? since : 0), state: 'behind' }
 }

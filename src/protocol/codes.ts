@@ -48,6 +48,11 @@ export const CODES = {
   },
   token_user: { http: 401, close: 4401, says: "the token's sub is not a user id: 1 to 128 of A-Z a-z 0-9 _ . : @ -" },
   token_claims: { http: 401, close: 4401, says: 'a claim of the token is ill-formed' },
+  token_revoked: {
+    http: 401,
+    close: 4401,
+    says: 'the site has revoked all tokens that the user had; get a new one from your site',
+  },
   unknown_site: {
     http: 401,
     close: 4401,
@@ -65,6 +70,10 @@ export const CODES = {
   origin_not_allowed: { http: 403, close: 4403, says: "this page's web origin is not in the site's origins" },
   scope_missing: { http: 403, says: "the server token's scope does not allow this call" },
   thread_not_allowed: { http: 403, says: 'the token does not name this thread' },
+  thread_revoked: {
+    http: 403,
+    says: 'the site has taken the user out of this thread; a newer token or grant may allow it again',
+  },
   permission_missing: { http: 403, says: 'the token names this thread without the permission that this needs' },
   rate_limited: { http: 429, close: 4429, says: 'too much at once; slow down' },
   thread_limit: { http: 429, says: 'too many threads on one connection' },
@@ -79,6 +88,7 @@ export const CODES = {
   bad_field: { http: 422, says: 'a field is missing or not of its type' },
   bad_id: { http: 422, says: 'not an id: 1 to 128 of A-Z a-z 0-9 _ . : @ -, or an integer from 0 to 2^53-1' },
   bad_target: { http: 422, says: 'to names exactly one of thread, users (1 to 1,000) and site' },
+  bad_chain: { http: 422, says: 'not a chain: thread:42, user:7 or site' },
   too_large: { http: 413, close: 4413, says: 'larger than the limit' },
   unknown_op: { http: 422, says: 'unknown op' },
   connect_first: { http: 401, close: 4401, says: 'the first frame must be connect' },
@@ -95,10 +105,14 @@ export const CODES = {
 
 export type Code = keyof typeof CODES
 
+/** The close code of a connection that its origin has ended. The reason is the origin's. */
+export const DISCONNECTED = 4410
+
 /** Every code that the relay closes with. */
-export const CLOSE_CODES: ReadonlySet<number> = new Set(
-  Object.values<Answer>(CODES).flatMap(({ close }) => (close === undefined ? [] : [close])),
-)
+export const CLOSE_CODES: ReadonlySet<number> = new Set([
+  ...Object.values<Answer>(CODES).flatMap(({ close }) => (close === undefined ? [] : [close])),
+  DISCONNECTED,
+])
 
 /** Returns the close code that goes with a refusal, or undefined where it leaves the connection open. */
 export function closeCode(code: Code): number | undefined {

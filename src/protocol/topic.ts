@@ -1,4 +1,4 @@
-import type { Brand, SiteId, ThreadId, UserId } from './ids.ts'
+import { type Brand, parseThreadId, parseUserId, type SiteId, type ThreadId, type UserId } from './ids.ts'
 
 /**
  * Where events are delivered. Only this file makes one, and only from a site id, so that the compiler keeps tenants
@@ -18,6 +18,32 @@ export function siteTopic(site: SiteId): Topic {
   return `${site}/site` as Topic
 }
 
+/** Returns the topic of a chain that an origin names: `thread:42`, `user:7` or `site`; undefined when the name is none. */
+export function chainTopic(site: SiteId, name: unknown): Topic | undefined {
+  if (name === 'site') return siteTopic(site)
+  if (typeof name !== 'string') return undefined
+  const colon = name.indexOf(':')
+  const kind = name.slice(0, colon)
+  const thread = kind === 'thread' ? parseThreadId(name.slice(colon + 1)) : undefined
+  if (thread !== undefined) return threadTopic(site, thread)
+  const user = kind === 'user' ? parseUserId(name.slice(colon + 1)) : undefined
+  return user === undefined ? undefined : userTopic(site, user)
+}
+
+export function siteOf(topic: Topic): SiteId {
+  return topic.slice(0, topic.indexOf('/')) as SiteId
+}
+
+/** Returns the thread whose topic it is; undefined for other topics. */
+export function threadOf(topic: Topic): ThreadId | undefined {
+  const name = chainName(topic)
+  return name.startsWith('thread:') ? (name.slice('thread:'.length) as ThreadId) : undefined
+}
+
+export function isUserTopic(topic: Topic): boolean {
+  return chainName(topic).startsWith('user:')
+}
+
 /** Returns the name that origins use for the topic's chain: `thread:42`, `user:7` or `site`. */
 export function chainName(topic: Topic): string {
   return topic.slice(topic.indexOf('/') + 1)
@@ -25,6 +51,5 @@ export function chainName(topic: Topic): string {
 
 /** Returns the name that clients see: as above, but a client's own chain is just `user` (CONTRACT 7). */
 export function clientChainName(topic: Topic): string {
-  const name = chainName(topic)
-  return name.startsWith('user:') ? 'user' : name
+  return isUserTopic(topic) ? 'user' : chainName(topic)
 }

@@ -36,6 +36,11 @@ export class Keys {
     return `${this.#start(topic)}i:${topic} ${id}`
   }
 
+  /** What was taken back from the user whose topic it is. */
+  revocations(topic: Topic): string {
+    return `${this.#start(topic)}r:${topic}`
+  }
+
   era(partition: number): string {
     return `${this.#starts[partition]!}e`
   }

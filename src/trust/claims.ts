@@ -29,14 +29,15 @@ const SCOPES: ReadonlySet<string> = new Set(['publish', 'presence', 'manage'] sa
 
 /** Returns what a user token says, from a payload that was verified. Throws a Refusal for the first claim that is wrong. */
 export function readUserClaims(payload: Fields, nowMs: number): UserClaims {
-  checkAudience(payload['aud'], 'throughline')
-  const { expires, issuedAt } = readTimes(payload, nowMs / 1000, USER_SECONDS)
-  if (issuedAt === undefined) throw new Refusal('token_claims', 'iat is missing')
-  const user = parseUserId(payload['sub'])
-  if (user === undefined) throw new Refusal('token_user')
+  const claims = readClaims(payload, nowMs, 'throughline')
   checkWatch(payload['watch'])
   checkInfo(payload['info'])
-  return { user, threads: readThreads(payload['threads']), issuedAt, expires }
+  return claims
+}
+
+/** The same for a grant. */
+export function readGrantClaims(payload: Fields, nowMs: number): UserClaims {
+  return readClaims(payload, nowMs, 'throughline:grant')
 }
 
 /** Returns what a server token says, from a payload that was verified. Throws a Refusal for the first claim that is wrong. */
@@ -44,6 +45,15 @@ export function readServerClaims(payload: Fields, nowMs: number): ServerClaims {
   checkAudience(payload['aud'], 'throughline:api')
   const { expires } = readTimes(payload, nowMs / 1000, SERVER_SECONDS)
   return { scopes: readScopes(payload['scope']), expires }
+}
+
+function readClaims(payload: Fields, nowMs: number, audience: string): UserClaims {
+  checkAudience(payload['aud'], audience)
+  const { expires, issuedAt } = readTimes(payload, nowMs / 1000, USER_SECONDS)
+  if (issuedAt === undefined) throw new Refusal('token_claims', 'iat is missing')
+  const user = parseUserId(payload['sub'])
+  if (user === undefined) throw new Refusal('token_user')
+  return { user, threads: readThreads(payload['threads']), issuedAt, expires }
 }
 
 /** Tells whether a token or licence with this `exp` is too old, the leeway included. */

@@ -36,15 +36,20 @@ export class Licences {
     this.#clock = clock
   }
 
-  /** Returns the licence that counts now. Throws a Refusal `licence_…`. */
-  async verify(text: string): Promise<Licence> {
+  /** Returns the licence that counts now, from its text or as it was verified before. Throws a Refusal `licence_…`. */
+  async verify(given: string | Licence): Promise<Licence> {
+    const licence = typeof given === 'string' ? await this.#verifyText(given) : given
+    this.check(licence)
+    return licence
+  }
+
+  async #verifyText(text: string): Promise<Licence> {
     const hash = createHash('sha256').update(text).digest('base64')
     let licence = this.#verified.get(hash)
     if (licence === undefined) {
       licence = await this.#read(text)
       this.#verified.set(hash, licence)
     }
-    this.check(licence)
     return licence
   }
 

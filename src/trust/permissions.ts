@@ -4,11 +4,16 @@ export const SEND = 2
 export const PRESENCE = 4
 
 // A Map, so that a word such as "constructor" names nothing.
-const BITS: ReadonlyMap<unknown, number> = new Map([
+const BITS: ReadonlyMap<string, number> = new Map([
   ['read', READ],
   ['send', SEND],
   ['presence', PRESENCE],
 ])
+
+/** Returns the words of a mask. */
+export function permissionWords(mask: number): string[] {
+  return [...BITS].filter(([, bit]) => (mask & bit) !== 0).map(([word]) => word)
+}
 
 /**
  * Returns the mask of a list of words, or undefined when it is no list of strings. Unknown words allow nothing, so that

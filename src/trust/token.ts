@@ -35,26 +35,26 @@ export class Signatures {
    * Returns a token's payload once its signature is verified. Until then its `iss` chooses the site and its `kid` one
    * of the site's keys, and nothing else of it is looked at. Throws a Refusal.
    */
-  async verify(token: string, licenceText: string | undefined): Promise<Signed> {
+  async verify(token: string, given: string | Licence | undefined): Promise<Signed> {
     const jws = decodeJws(token)
     if (jws === undefined) throw new Refusal('token_malformed')
-    const { site, licence } = await this.#siteOf(jws.payload['iss'], licenceText)
+    const { site, licence } = await this.#siteOf(jws.payload['iss'], given)
     const key = chooseKey(site.keys, jws.header['kid'])
     if (key === undefined) throw new Refusal('token_key')
     const outcome = await verifyJws(token, key)
     if ('fault' in outcome) throw new Refusal(`token_${outcome.fault}`)
-    if (licenceText !== undefined && licence === undefined) this.#warnOnce(site.id)
+    if (given !== undefined && licence === undefined) this.#warnOnce(site.id)
     return { site, licence, payload: outcome.payload }
   }
 
-  async #siteOf(iss: unknown, licenceText: string | undefined): Promise<Pick<Signed, 'site' | 'licence'>> {
+  async #siteOf(iss: unknown, given: string | Licence | undefined): Promise<Pick<Signed, 'site' | 'licence'>> {
     const id = parseSiteId(iss)
     if (id === undefined) throw new Refusal('unknown_site', "the token's iss is missing or is not a site id")
     // The operator's own file wins: a licence cannot bring back a key that was taken out of it (CONTRACT 8).
     const site = this.#sources.sites().get(id)
     if (site !== undefined) return { site, licence: undefined }
-    if (licenceText === undefined) throw new Refusal('unknown_site', id)
-    const licence = await this.#sources.licences.verify(licenceText)
+    if (given === undefined) throw new Refusal('unknown_site', id)
+    const licence = await this.#sources.licences.verify(given)
     if (licence.site.id !== id) throw new Refusal('licence_site', `the licence is for ${licence.site.id}, iss is ${id}`)
     return { site: licence.site, licence }
   }

@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Clock } from '../lib/clock.ts'
 import type { SiteId, ThreadId, UserId } from '../protocol/ids.ts'
 import { Refusal } from '../protocol/refusal.ts'
-import { hasExpired, readServerClaims, readUserClaims, type Scope } from './claims.ts'
+import { hasExpired, readGrantClaims, readServerClaims, readUserClaims, type Scope } from './claims.ts'
 import { fixed, type HeldFile, holdFile, type Warn } from './held-file.ts'
 import type { Key } from './keys.ts'
 import { type Licence, Licences } from './licence.ts'
@@ -13,7 +13,8 @@ import { Signatures } from './token.ts'
 import { TrustConfigError } from './wrong.ts'
 
 export { LEEWAY_SECONDS, type Scope } from './claims.ts'
-export { PRESENCE, READ, SEND } from './permissions.ts'
+export type { Licence } from './licence.ts'
+export { permissionMask, permissionWords, PRESENCE, READ, SEND } from './permissions.ts'
 export type { Site, SiteLimits } from './site.ts'
 export { TrustConfigError } from './wrong.ts'
 
@@ -26,8 +27,8 @@ export interface UserIdentity {
   /** Seconds since the epoch, like `expires`. */
   readonly issuedAt: number
   readonly expires: number
-  /** The `jti` of the licence that the site was known by; undefined for a site of the site file. */
-  readonly licence: string | undefined
+  /** What the site was known by, unless it stands in the site file. */
+  readonly licence: Licence | undefined
 }
 
 /** An origin, and what it may call. */
@@ -40,8 +41,13 @@ export interface ServerIdentity {
 
 /** Who is this, and what may they do (DESIGN §4). */
 export interface Trust {
-  /** Verifies a user token. Rejects with a Refusal that names the first thing that is wrong. */
-  verifyUser(token: string, licence?: string): Promise<UserIdentity>
+  /**
+   * Verifies a user token. `licence` is the text that came with it, or one that was verified before. Rejects with a Refusal
+   * that names the first thing that is wrong.
+   */
+  verifyUser(token: string, licence?: string | Licence): Promise<UserIdentity>
+  /** The same for a grant. */
+  verifyGrant(grant: string, licence?: Licence): Promise<UserIdentity>
   /**
    * Verifies a server token, and remembers it: made for each request of the publish path. Its expiry and its licence's
    * are checked at each use, and nothing is remembered across a change of sites or revocations.
@@ -49,8 +55,8 @@ export interface Trust {
   verifyServer(token: string, licence?: string): Promise<ServerIdentity>
   /** Calls `listener` whenever the sites or the revoked licences changed on disk. What was verified before may count no longer. */
   onChange(listener: () => void): void
-  /** Tells whether the licence with this `jti` is revoked. */
-  isRevoked(licence: string): boolean
+  /** Tells whether the licence with this id (`jti`) is revoked. */
+  isRevoked(id: string): boolean
   /** Stops looking for changes. */
   close(): void
 }
@@ -139,9 +145,14 @@ class FileTrust implements Trust {
     })
   }
 
-  async verifyUser(token: string, licenceText?: string): Promise<UserIdentity> {
-    const { site, payload, licence } = await this.#signatures.verify(token, licenceText)
-    return { site, ...readUserClaims(payload, this.#parts.clock.now()), licence: licence?.id }
+  async verifyUser(token: string, given?: string | Licence): Promise<UserIdentity> {
+    const { site, payload, licence } = await this.#signatures.verify(token, given)
+    return { site, ...readUserClaims(payload, this.#parts.clock.now()), licence }
+  }
+
+  async verifyGrant(grant: string, given?: Licence): Promise<UserIdentity> {
+    const { site, payload, licence } = await this.#signatures.verify(grant, given)
+    return { site, ...readGrantClaims(payload, this.#parts.clock.now()), licence }
   }
 
   async verifyServer(token: string, licenceText?: string): Promise<ServerIdentity> {
@@ -163,8 +174,8 @@ class FileTrust implements Trust {
     this.#parts.listeners.add(listener)
   }
 
-  isRevoked(licence: string): boolean {
-    return this.#parts.revokedFile.value.has(licence)
+  isRevoked(id: string): boolean {
+    return this.#parts.revokedFile.value.has(id)
   }
 
   close(): void {

@@ -1,5 +1,6 @@
 import { t } from 'tap'
 import { busContract } from '../contract/bus.ts'
+import { noticeContract } from '../contract/bus-notices.ts'
 import { sharedBusContract } from '../contract/bus-shared.ts'
 import { newPrefix, openNode, say, sayAll, threads, valid } from '../contract/node.ts'
 import { startCluster } from '../support/redis.ts'
@@ -12,6 +13,7 @@ t.setTimeout(120_000)
 await t.test('the bus keeps the contract on a cluster of three masters', async t => {
   const { address, masters } = await startCluster(t)
   await busContract(t, on(address))
+  await noticeContract(t, on(address))
   await sharedBusContract(t, on(address), masters)
 
   await t.test('the load is spread over all masters', async t => {

@@ -3,6 +3,7 @@ import { t } from 'tap'
 import {
   fence,
   follow,
+  followAll,
   newPrefix,
   openDeaf,
   openNode,
@@ -26,6 +27,9 @@ async function setAhead(redis: RedisServer): Promise<number> {
   await redis.cli('SET', key, String(head), 'EX', 1000)
   return head
 }
+
+// Two of these wait for a node to look by itself.
+t.setTimeout(90_000)
 
 await t.test('the first head that can be read after a start without Redis is a true one', async t => {
   const redis = await startRedis(t)
@@ -134,7 +138,7 @@ await t.test('when Redis comes back older than it was, a new era begins after al
     'the same for both nodes',
   )
 
-  const heads = await bus.subscribe(topics)
+  const heads = await followAll(bus, topics)
   t.ok(
     heads.every((head, i) => head < valid(forgotten[i]).stamp),
     'Redis did forget',
@@ -167,4 +171,32 @@ await t.test('a node that was away finds an era that it can compare with', async
     topics.map(topic => first.bus.eraStart(topic)),
     'nor does a broken connection',
   )
+})
+
+await t.test('a Redis that is emptied while nothing happens is noticed, and told once for all its chains', async t => {
+  const redis = await startRedis(t)
+  const { bus, ear } = await openNode(t, on({ kind: 'single', url: redis.url }), newPrefix())
+  const topics = threads(300)
+  await bus.subscribe(topics)
+  const placed = await sayAll(bus, topics)
+  await redis.cli('FLUSHALL')
+  await until(() => ear.eraChanges.length > 0, { ms: 15_000, what: 'the loss to be noticed' })
+  t.equal(topics.filter(topic => ear.eraChanges.some(concerns => concerns(topic))).length, topics.length)
+  t.equal(ear.eraChanges.length, 1)
+  t.ok(topics.every((topic, i) => bus.eraStart(topic) > valid(placed[i]).stamp))
+})
+
+await t.test('a node that another has told of a new era by nothing but its events begins no other', async t => {
+  const redis = await startRedis(t)
+  const open = on({ kind: 'single', url: redis.url })
+  const prefix = newPrefix()
+  const [one, other] = [await openNode(t, open, prefix), await openNode(t, open, prefix)]
+  for (const { bus } of [one, other]) await bus.subscribe([thread('1')])
+  await redis.cli('FLUSHALL')
+  const { stamp } = await say(one.bus, thread('1'))
+  await other.ear.hears(thread('1'), stamp)
+  const start = one.bus.eraStart(thread('1'))
+  await until(() => other.bus.eraStart(thread('1')) === start, { ms: 15_000, what: 'the other to learn of it' })
+  t.equal(valid((await one.bus.read([thread('1')]))[0]).head, stamp, 'the chain goes on')
+  t.equal(one.bus.eraStart(thread('1')), start)
 })

@@ -2,12 +2,14 @@
 import { t } from 'tap'
 import { parseEventId } from '../../src/protocol/ids.ts'
 import {
+  earThat,
   event,
   fence,
   follow,
   newPrefix,
   openDeaf,
   openNode,
+  readHeads,
   say,
   sayAll,
   thread,
@@ -38,7 +40,7 @@ await t.test('when Redis stops the listener is told, and publish and subscribe r
   await t.rejects(say(bus, TOPIC, { ephemeral: true, id: ID }), BUS_DOWN)
   await t.rejects(sayAll(bus, threads(1000)), BUS_DOWN)
   await t.rejects(bus.subscribe([thread('43')]), BUS_DOWN)
-  await t.rejects(bus.heads([TOPIC]), BUS_DOWN)
+  await t.rejects(bus.read([TOPIC]), BUS_DOWN)
   t.ok(performance.now() - begun < 5000)
   t.doesNotThrow(() => bus.unsubscribe([thread('43')]))
 })
@@ -71,12 +73,11 @@ await t.test('up is told after everything is subscribed to again', async t => {
   await bus.subscribe(topics)
   // What the hub does when it is told: read the heads, and trust that nothing is missed from then on.
   const reading: Promise<number[]>[] = []
-  bus.listen({
-    deliver: delivery => ear.deliver(delivery),
-    busChanged: up => {
-      if (up) reading.push(bus.subscribe(topics))
-    },
-  })
+  bus.listen(
+    earThat(ear, up => {
+      if (up) reading.push(readHeads(bus, topics))
+    }),
+  )
   await redis.restart()
   await until(() => publisher.bus.up, { what: 'the publisher to be up again' })
   const stamps: number[][] = topics.map(() => [])
@@ -201,13 +202,12 @@ await t.test('what is let go while the command connection is lost stays let go',
   const redis = await startRedis(t)
   const { bus, ear } = await openNode(t, on({ kind: 'single', url: redis.url }), newPrefix())
   await bus.subscribe([TOPIC, thread('kept')])
-  bus.listen({
-    deliver: delivery => ear.deliver(delivery),
-    busChanged: up => {
+  bus.listen(
+    earThat(ear, up => {
       ear.busChanged(up)
       if (!up) bus.unsubscribe([TOPIC])
-    },
-  })
+    }),
+  )
   await redis.cli('CLIENT', 'KILL', 'TYPE', 'normal')
   await until(() => ear.changes.includes(true), { what: 'the bus to be up again' })
   await say(bus, TOPIC)

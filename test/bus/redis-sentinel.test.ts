@@ -1,5 +1,6 @@
 import { t } from 'tap'
 import { busContract } from '../contract/bus.ts'
+import { noticeContract } from '../contract/bus-notices.ts'
 import { sharedBusContract } from '../contract/bus-shared.ts'
 import { newPrefix, openNode, say, sayAll, threads, valid } from '../contract/node.ts'
 import { startSentinel } from '../support/redis.ts'
@@ -13,6 +14,7 @@ await t.test('the bus keeps the contract on a master that Sentinel names', async
   const { address, servers } = await startSentinel(t)
   const [master] = servers
   await busContract(t, on(address))
+  await noticeContract(t, on(address))
   await sharedBusContract(t, on(address), [master])
 })
 

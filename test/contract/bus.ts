@@ -11,10 +11,12 @@ import {
   event,
   fence,
   follow,
+  followAll,
   newPrefix,
   type OpenBus,
   openNode,
   placeOf,
+  readHeads,
   say,
   sayAll,
   spliced,
@@ -105,15 +107,15 @@ export async function busContract(t: Test, open: OpenBus): Promise<void> {
       const topics = threads(50)
       const stamps: number[] = []
       for (const topic of topics) stamps.push((await say(bus, topic)).stamp)
-      t.same(await bus.subscribe(topics), stamps)
-      t.same(await bus.subscribe(topics.toReversed()), stamps.toReversed())
+      t.same(await followAll(bus, topics), stamps)
+      t.same(await followAll(bus, topics.toReversed()), stamps.toReversed())
     },
   )
 
   await t.test('heads can be read without listening', async t => {
     const node = await openNode(t, open, newPrefix())
     const topics = threads(50)
-    const fresh = await node.bus.heads(topics)
+    const fresh = await readHeads(node.bus, topics)
     t.same(
       fresh,
       topics.map(topic => node.bus.eraStart(topic)),
@@ -122,7 +124,7 @@ export async function busContract(t: Test, open: OpenBus): Promise<void> {
     const placed = await sayAll(node.bus, topics)
     await fence(node)
     t.same(
-      await node.bus.heads(topics),
+      await readHeads(node.bus, topics),
       placed.map(({ stamp }) => stamp),
     )
     t.equal(node.ear.of(valid(topics[0])).length, 0)
@@ -316,7 +318,7 @@ export async function busContract(t: Test, open: OpenBus): Promise<void> {
   await t.test('one publication goes to 1,000 topics, and its answers stand in their order', async t => {
     const node = await openNode(t, open, newPrefix())
     const topics = threads(1000)
-    const heads = await node.bus.subscribe(topics)
+    const heads = await followAll(node.bus, topics)
     // These know the id already, each with a stamp of its own, so that an answer in the wrong place shows.
     const known = new Map<number, number>()
     for (const i of [0, 1, 17, 333, 500, 998]) {
@@ -341,7 +343,7 @@ export async function busContract(t: Test, open: OpenBus): Promise<void> {
     }
     t.equal(wrong, 0, 'none was left out, none came twice, none got the answer of another')
     t.same(
-      await node.bus.subscribe(topics),
+      await followAll(node.bus, topics),
       placed.map(({ stamp }) => stamp),
       'each has its head',
     )

@@ -1,6 +1,7 @@
 /** What the bus suites speak in: nodes that remember what they heard, and events to publish. */
 import type { Test } from 'tap'
 import type { Bus, BusListener, Delivery, Placed, Publication } from '../../src/bus/bus.ts'
+import type { Notice } from '../../src/bus/notice.ts'
 import { chainedFrame, type FramePieces } from '../../src/protocol/encode.ts'
 import { parseEventId, parseEventType, parseSiteId, parseThreadId } from '../../src/protocol/ids.ts'
 import { threadTopic, type Topic } from '../../src/protocol/topic.ts'
@@ -22,6 +23,9 @@ export function newPrefix(): string {
 export class Ear implements BusListener {
   readonly heard: Delivery[] = []
   readonly changes: boolean[] = []
+  readonly gaps: { topic: Topic; head: number }[] = []
+  readonly notices: { topic: Topic; notice: Notice; at: number }[] = []
+  readonly eraChanges: ((topic: Topic) => boolean)[] = []
 
   deliver(delivery: Delivery): void {
     this.heard.push(delivery)
@@ -29,6 +33,18 @@ export class Ear implements BusListener {
 
   busChanged(up: boolean): void {
     this.changes.push(up)
+  }
+
+  gap(topic: Topic, head: number): void {
+    this.gaps.push({ topic, head })
+  }
+
+  notice(topic: Topic, notice: Notice, at: number): void {
+    this.notices.push({ topic, notice, at })
+  }
+
+  erasChanged(concerns: (topic: Topic) => boolean): void {
+    this.eraChanges.push(concerns)
   }
 
   of(topic: Topic): Delivery[] {
@@ -40,6 +56,21 @@ export class Ear implements BusListener {
       what: `${topic} to be delivered with stamp ${stamp}`,
     })
   }
+}
+
+/** Returns a listener like `ear`, but for what it does when the bus goes up or down. */
+export function earThat(ear: Ear, busChanged: (up: boolean) => void): BusListener {
+  return Object.assign(Object.create(ear) as Ear, { busChanged })
+}
+
+/** Subscribes, and returns the heads. */
+export async function followAll(bus: Bus, topics: readonly Topic[]): Promise<number[]> {
+  return (await bus.subscribe(topics)).map(({ head }) => head)
+}
+
+/** Returns heads, as `Bus.read` has them. */
+export async function readHeads(bus: Bus, topics: readonly Topic[]): Promise<number[]> {
+  return (await bus.read(topics)).map(({ head }) => head)
 }
 
 export interface Node {
@@ -105,8 +136,8 @@ export async function sayAll(bus: Bus, topics: readonly Topic[], more: Partial<P
 
 /** Subscribes to one topic and returns its head. */
 export async function follow(bus: Bus, topic: Topic): Promise<number> {
-  const [head] = await bus.subscribe([topic])
-  return valid(head)
+  const [known] = await bus.subscribe([topic])
+  return valid(known).head
 }
 
 let fences = 0

@@ -6,6 +6,7 @@ import type { ApiParts } from '../api.ts'
 import type { Call } from '../call.ts'
 import { describeCall } from '../describe.ts'
 import { readEvent } from '../event.ts'
+import { readOnly } from '../fields.ts'
 import { Batch, Results } from '../schemas.ts'
 
 const EVENTS = 1000
@@ -22,8 +23,7 @@ export function batchCall({ hub, metrics }: ApiParts): Call {
       Results,
     ),
     async run(site, body) {
-      const { events, ...others } = parseJson(body, 'batch')
-      if (Object.keys(others).length > 0) throw new Refusal('bad_field', 'the one field is events')
+      const { events } = readOnly(parseJson(body, 'batch'), ['events'])
       if (!Array.isArray(events) || events.length === 0 || events.length > EVENTS) {
         throw new Refusal('bad_field', `events is a list of 1 to ${EVENTS}`, { pointer: '/events' })
       }

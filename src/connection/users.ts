@@ -1,0 +1,51 @@
+import type { Notice, Revocations } from '../bus/notice.ts'
+import type { Audience } from '../hub/audience.ts'
+import { DISCONNECTED } from '../protocol/codes.ts'
+import { userTopic, type Topic } from '../protocol/topic.ts'
+import type { Connection } from './connection.ts'
+
+/** This node's authenticated connections by user. */
+export class Users implements Audience {
+  readonly #byTopic = new Map<Topic, Connection[]>()
+
+  add(connection: Connection): void {
+    const topic = topicOf(connection)
+    const others = this.#byTopic.get(topic)
+    if (others === undefined) this.#byTopic.set(topic, [connection])
+    else others.push(connection)
+  }
+
+  remove(connection: Connection): void {
+    if (connection.identity === undefined) return
+    const topic = topicOf(connection)
+    const left = this.#byTopic.get(topic)?.filter(other => other !== connection) ?? []
+    if (left.length === 0) this.#byTopic.delete(topic)
+    else this.#byTopic.set(topic, left)
+  }
+
+  told(user: Topic, notice: Notice): void {
+    for (const connection of this.#of(user)) {
+      if (notice.kind === 'members') connection.permit(notice.thread, notice.permissions)
+      else connection.close(DISCONNECTED, notice.reason)
+    }
+  }
+
+  revoked(user: Topic, { tokens, threads }: Revocations): void {
+    for (const connection of this.#of(user)) {
+      if (connection.identity!.issuedAt <= tokens) {
+        connection.close(DISCONNECTED, 'token_revoked')
+        continue
+      }
+      for (const [thread, at] of threads) connection.revoke(thread, at)
+    }
+  }
+
+  #of(user: Topic): readonly Connection[] {
+    // A copy is not needed: `remove` makes another array, and nobody is added meanwhile.
+    return this.#byTopic.get(user) ?? []
+  }
+}
+
+function topicOf({ identity }: Connection): Topic {
+  return userTopic(identity!.site.id, identity!.user)
+}
