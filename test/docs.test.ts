@@ -92,6 +92,9 @@ await t.test('frames and metrics of a real run, through an outage and a drain', 
   await call(relay, server, '/v1/publish', { ...event, to: { users: ['7'] }, thread: '42' })
   await until(() => client.events().length === 4, { what: 'the events' })
   await call(relay, 'x', '/v1/publish', {})
+  await client.ask('refresh', { token })
+  await call(relay, server, '/v1/threads/45/members', { add: { 7: ['read'] } })
+  await client.expect(({ op }) => op === 'members', 'members')
   await client.ask('unsubscribe', { threads: ['42'] })
   await client.ask('subscribe', { threads: ['44', '42'], since: { 'thread:44': 1 } })
   await redis.kill()
@@ -106,7 +109,7 @@ await t.test('frames and metrics of a real run, through an outage and a drain', 
     t.strictSame(sent.map(({ op }) => op).toSorted(), ops.toSorted(), 'one of each op')
     const asker = await Client.open(t, relay)
     for (const example of sent) {
-      asker.send(example.op === 'connect' ? { ...example, token } : example)
+      asker.send('token' in example ? { ...example, token } : example)
       const answer = await asker.expect(({ id }) => id === example['id'], 'an answer')
       t.not(answer.op, 'error', JSON.stringify(answer))
     }

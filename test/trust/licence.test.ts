@@ -12,7 +12,7 @@ await t.test('operator, licence, token: a site that no file names is known by it
     const identity = await trust.verifyUser(token(signer, user()), pass)
     t.match(
       identity,
-      { site: { id: 'acme', limits: { threads: 5, frameBytes: 65_536 } }, licence: 'lic-1' },
+      { site: { id: 'acme', limits: { threads: 5, frameBytes: 65_536 } }, licence: { id: 'lic-1' } },
       signer.alg,
     )
     t.ok(identity.site.origins.has('https://example.com'))
