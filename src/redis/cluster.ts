@@ -2,6 +2,7 @@ import { Cluster, type Redis } from 'ioredis'
 import type { RedisAddress } from './address.ts'
 import { groupBy } from '../lib/arrays.ts'
 import { backoff } from '../lib/backoff.ts'
+import { keepTrying } from './keep-trying.ts'
 import { COMMAND_TIMEOUT, type LinkEvents, type RedisLink, type Script } from './link.ts'
 import { isNoScript, runIdIn } from './single.ts'
 
@@ -9,6 +10,7 @@ import { isNoScript, runIdIn } from './single.ts'
 export class ClusterLink implements RedisLink {
   readonly publishCommand = 'SPUBLISH'
   readonly #cluster: Cluster
+  readonly #letGo: () => void
   #events: LinkEvents | undefined
 
   constructor(address: Extract<RedisAddress, { kind: 'cluster' }>) {
@@ -22,6 +24,7 @@ export class ClusterLink implements RedisLink {
       clusterRetryStrategy: attempt => backoff(attempt, 50, 1000),
       redisOptions: { ...address.login, commandTimeout: COMMAND_TIMEOUT, connectTimeout: COMMAND_TIMEOUT },
     })
+    this.#letGo = keepTrying(this.#cluster)
     this.#cluster.on('smessageBuffer', (channel: Buffer, message: Buffer) =>
       this.#events?.message(channel.toString('latin1'), message),
     )
@@ -80,6 +83,7 @@ export class ClusterLink implements RedisLink {
   }
 
   close(): void {
+    this.#letGo()
     this.#cluster.disconnect()
   }
 }

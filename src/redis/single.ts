@@ -2,6 +2,7 @@ import { Redis } from 'ioredis'
 import type { RedisAddress } from './address.ts'
 import { chunks } from '../lib/arrays.ts'
 import { backoff } from '../lib/backoff.ts'
+import { keepTrying } from './keep-trying.ts'
 import { COMMAND_TIMEOUT, type LinkEvents, type RedisLink, type Script } from './link.ts'
 
 const reconnectDelay = (attempt: number): number => backoff(attempt, 50, 1000)
@@ -26,12 +27,14 @@ export class SingleLink implements RedisLink {
   readonly publishCommand = 'PUBLISH'
   readonly #commands: Redis
   readonly #subscriber: Redis
+  readonly #letGo: readonly (() => void)[]
   #events: LinkEvents | undefined
   #corked = false
 
   constructor(address: Exclude<RedisAddress, { kind: 'cluster' }>) {
     this.#commands = connect(address)
     this.#subscriber = connect(address)
+    this.#letGo = [this.#commands, this.#subscriber].map(keepTrying)
     const ready = (): void => {
       if (this.ready) this.#events?.connected()
     }
@@ -92,6 +95,7 @@ export class SingleLink implements RedisLink {
   }
 
   close(): void {
+    for (const letGo of this.#letGo) letGo()
     this.#commands.disconnect()
     this.#subscriber.disconnect()
   }
