@@ -71,6 +71,35 @@ await t.test('the same id is one event, whichever node it is sent to', async t =
   t.same(again.body, { ...first.body, duplicate: true })
 })
 
+await t.test('a reconnect to a node that follows the chains already asks Redis nothing', async t => {
+  const token = acme.user('7', { r1: ['read'], r2: ['read'] })
+  const first = await Client.connect(t, a, token)
+  await first.subscribe('r1', 'r2')
+  const commands = async (): Promise<string[]> => {
+    const stats = await redis.cli('INFO', 'commandstats')
+    return ['evalsha', 'eval', 'subscribe', 'hgetall'].map(
+      name => new RegExp(`cmdstat_${name}:calls=\\d+`).exec(stats)?.[0] ?? '',
+    )
+  }
+  const connectAgain = async (): Promise<void> => {
+    const again = await Client.connect(t, a, token)
+    t.match(await again.subscribe('r1', 'r2'), {
+      chains: { 'thread:r1': { state: 'new' }, 'thread:r2': { state: 'new' } },
+    })
+    again.socket.close()
+    await again.expectClose()
+  }
+  // Every 10 s the nodes look at the eras: so once more if that was just now.
+  await until(
+    async () => {
+      const before = await commands()
+      for (let i = 0; i < 5; i++) await connectAgain()
+      return (await commands()).join() === before.join()
+    },
+    { ms: 15_000, what: 'reconnects without a command' },
+  )
+})
+
 await t.test('a node that is killed costs the other nothing, and its clients see what they missed', async t => {
   const doomed = await start()
   const token = acme.user('7', { t5: ['read'] })
