@@ -6,6 +6,7 @@ import { openRedisBus } from './bus/redis.ts'
 import type { Config } from './config/schema.ts'
 import { version } from './config/version.ts'
 import { Connections } from './connection/connections.ts'
+import { openCertificate } from './gateway/certificate.ts'
 import { Gateway } from './gateway/gateway.ts'
 import { HttpPort } from './gateway/http-port.ts'
 import { loadUws } from './gateway/uws.ts'
@@ -41,20 +42,23 @@ export async function startNode(config: Config): Promise<Node> {
     ...(config.operatorJwks === undefined ? {} : { operatorJwks: config.operatorJwks }),
     ...(config.revoked === undefined ? {} : { revoked: config.revoked }),
   })
+  const { tlsCert: cert, tlsKey: key } = config
+  const certificate = cert === undefined || key === undefined ? undefined : await openCertificate({ cert, key }, log)
+  const server = { uws, certificate, shared: false, log }
   const keys = new Keys(config.prefix)
   const redis = config.bus.kind === 'memory' ? undefined : openRedis(config.bus)
   const bus = redis === undefined ? new MemoryBus() : await openRedisBus({ link: redis, keys, log, metrics })
   const hub = new Hub({ bus, clock, metrics, log })
   const connections = new Connections({ trust, hub, clock, metrics, log, heartbeat: HEARTBEAT })
   const gateway = new Gateway({
-    uws,
+    server,
     connections,
     metrics,
     heartbeat: HEARTBEAT,
     listenersChanged: (topic, count) => hub.listenersChanged(topic, count),
   })
   const api = await openApi({ hub, trust, metrics, log, version: build.version })
-  const httpPort = new HttpPort(uws, api)
+  const httpPort = new HttpPort(server, api)
   let draining = false
   const admin = openAdmin({ metrics, busUp: () => bus.up, draining: () => draining })
 
@@ -97,6 +101,7 @@ export async function startNode(config: Config): Promise<Node> {
     await bus.close()
     redis?.close()
     trust.close()
+    certificate?.close()
     await admin.close()
   }
 

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import { ConfigError } from '../config/config-error.ts'
 import { loadConfig } from '../config/load.ts'
+import { CertificateError } from '../gateway/certificate.ts'
 import { UwsError } from '../gateway/uws.ts'
 import { type Node, startNode } from '../main.ts'
 import { TrustConfigError } from '../trust/trust.ts'
@@ -19,7 +20,9 @@ async function start(file: string | undefined): Promise<Node> {
   try {
     return await startNode(loadConfig(undefined, file))
   } catch (error) {
-    if (error instanceof TrustConfigError) throw new ConfigError(error.variable, error.message)
+    if (error instanceof TrustConfigError || error instanceof CertificateError) {
+      throw new ConfigError(error.variable, error.message)
+    }
     if (error instanceof UwsError || isTaken(error)) throw new Failure(error.message)
     throw error
   }

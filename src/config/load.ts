@@ -24,7 +24,15 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, file?: 
       `expected this or ${other} to be set, found neither; \`throughline site add\` makes a site file`,
     )
   }
+  refuseContradictions(config)
   return config
+}
+
+function refuseContradictions({ tlsCert, tlsKey }: Config): void {
+  if ((tlsCert === undefined) === (tlsKey === undefined)) return
+  const [missing, other] =
+    tlsCert === undefined ? [VARIABLES.tlsCert, VARIABLES.tlsKey] : [VARIABLES.tlsKey, VARIABLES.tlsCert]
+  throw new ConfigError(missing.name, `expected a path, since ${other.name} is set, found nothing`)
 }
 
 function check<T>({ name, expected, parse, show }: Variable<T>, text: string): T {

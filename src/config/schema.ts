@@ -59,6 +59,14 @@ export const VARIABLES = {
     parse: text => (/^[A-Za-z0-9_.-]{1,32}$/.test(text) ? text : undefined),
     help: 'First part of every Redis key and channel: one deployment.',
   }),
+  tlsCert: optional({
+    name: 'THROUGHLINE_TLS_CERT',
+    help: 'Path of a PEM file with the certificate and its chain: then WebSockets and API speak TLS. Reloaded when it changes.',
+  }),
+  tlsKey: optional({
+    name: 'THROUGHLINE_TLS_KEY',
+    help: "Path of a PEM file with the certificate's private key. Reloaded when it changes.",
+  }),
   drainSeconds: required<number>({
     name: 'THROUGHLINE_DRAIN_SECONDS',
     default: '30',

@@ -6,11 +6,11 @@ import { nowMicros } from '../lib/clock.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { ConnectionId } from '../protocol/ids.ts'
 import type { Topic } from '../protocol/topic.ts'
-import { listen } from './listen.ts'
+import { Server, type ServerOptions } from './server.ts'
 import { upgrade, type SocketData } from './upgrade.ts'
 
 export interface GatewayOptions {
-  readonly uws: typeof UWS
+  readonly server: ServerOptions
   readonly connections: Connections
   readonly metrics: Metrics
   /** Seconds between pings. */
@@ -26,8 +26,11 @@ const BACKPRESSURE = 1_048_576
 /** The WebSocket port. All of uWebSockets.js is in this folder. */
 export class Gateway implements Outlet {
   readonly #options: GatewayOptions
-  readonly #app: UWS.TemplatedApp
-  #listening: UWS.us_listen_socket | undefined
+  readonly #server: Server
+  /** The app that holds all sockets, so that there is one topic tree, whichever app let them in. */
+  #app!: UWS.TemplatedApp
+  /** Its context, once it has a socket. */
+  #context: UWS.us_socket_context_t | undefined
   #outbox: OutgoingEvent[] = []
   /** The event of this turn of the loop that was not gathered. */
   #alone: OutgoingEvent | undefined
@@ -39,17 +42,12 @@ export class Gateway implements Outlet {
 
   constructor(options: GatewayOptions) {
     this.#options = options
-    this.#app = options.uws.App()
-    this.#app.ws<SocketData>('/v1/ws', this.#behavior())
-    this.#app.any('/*', response => {
-      response.writeStatus('404 Not Found').end('Throughline: WebSockets are at /v1/ws\n')
-    })
+    this.#server = new Server(options.server, app => this.#route(app))
   }
 
-  /** Takes the port for this process alone and returns its number. */
+  /** Takes the port and returns its number. */
   async listen(host: string, port: number): Promise<number> {
-    this.#listening = await listen(this.#app, host, port)
-    return this.#options.uws.us_socket_local_port(this.#listening)
+    return await this.#server.listen(host, port)
   }
 
   publish(item: OutgoingEvent): void {
@@ -92,14 +90,12 @@ export class Gateway implements Outlet {
   /** Lets nobody in any more. */
   stopListening(): void {
     this.#draining = true
-    if (this.#listening !== undefined) this.#options.uws.us_listen_socket_close(this.#listening)
-    this.#listening = undefined
+    this.#server.stopListening()
   }
 
   /** Closes what is still open. */
   close(): void {
-    this.stopListening()
-    this.#app.close()
+    this.#server.close()
   }
 
   #send({ topic, frame, except, instead }: OutgoingEvent): void {
@@ -122,7 +118,27 @@ export class Gateway implements Outlet {
     this.#options.metrics.delivered(sockets, stamp === 0 ? undefined : (nowMicros() - stamp) / 1e6)
   }
 
-  #behavior(): UWS.WebSocketBehavior<SocketData> {
+  #route(app: UWS.TemplatedApp): void {
+    if (this.#context === undefined) this.#app = app
+    app.ws<SocketData>('/v1/ws', this.#behavior(app))
+    app.any('/*', response => {
+      response.writeStatus('404 Not Found').end('Throughline: WebSockets are at /v1/ws\n')
+    })
+  }
+
+  /**
+   * Returns where a socket that came in through `app` is to live: with all others, in the app of the first one. A socket
+   * keeps the TLS session that it was opened with, so this works across certificates.
+   */
+  #home(app: UWS.TemplatedApp, context: UWS.us_socket_context_t): UWS.us_socket_context_t {
+    if (this.#context === undefined) {
+      this.#app = app
+      this.#context = context
+    }
+    return this.#context
+  }
+
+  #behavior(app: UWS.TemplatedApp): UWS.WebSocketBehavior<SocketData> {
     const { connections, heartbeat, listenersChanged } = this.#options
     return {
       maxPayloadLength: PAYLOAD,
@@ -131,7 +147,7 @@ export class Gateway implements Outlet {
       closeOnBackpressureLimit: true,
       idleTimeout: heartbeat * 2,
       sendPingsAutomatically: true,
-      upgrade: (response, request, context) => upgrade(response, request, context, this.#draining),
+      upgrade: (response, request, context) => upgrade(response, request, this.#home(app, context), this.#draining),
       open: ws => {
         const data = ws.getUserData()
         data.connection = connections.open(ws, data.webOrigin)

@@ -1,7 +1,7 @@
 import { STATUS_CODES } from 'node:http'
 import type * as UWS from 'uws-20.56'
 import type { HttpAnswer, HttpCalls, HttpRequest } from '../protocol/http.ts'
-import { listen } from './listen.ts'
+import { Server, type ServerOptions } from './server.ts'
 
 /** What the hot calls read; reading all headers would cost more than the call. */
 const HOT_HEADERS = ['authorization', 'content-type', 'throughline-licence'] as const
@@ -12,40 +12,39 @@ const NOTHING = Buffer.alloc(0)
  * It ends a request that is not complete after about 10 s by itself, however it drips in (CONTRACT 32).
  */
 export class HttpPort {
-  readonly #uws: typeof UWS
   readonly #calls: HttpCalls
-  readonly #app: UWS.TemplatedApp
-  #listening: UWS.us_listen_socket | undefined
+  readonly #server: Server
   #underWay = 0
   #idle: (() => void) | undefined
 
-  constructor(uws: typeof UWS, calls: HttpCalls) {
-    this.#uws = uws
+  constructor(options: ServerOptions, calls: HttpCalls) {
     this.#calls = calls
-    this.#app = uws.App()
-    for (const [path, call] of calls.hot) {
-      this.#app.post(path, (response, request) => this.#take(response, hotRequest(path, request), call))
-    }
-    this.#app.any('/*', (response, request) =>
-      this.#take(response, wholeRequest(request), whole => calls.answer(whole)),
-    )
+    this.#server = new Server(options, app => this.#route(app))
   }
 
-  /** Takes the port for this process alone and returns its number. */
+  /** Takes the port and returns its number. */
   async listen(host: string, port: number): Promise<number> {
-    this.#listening = await listen(this.#app, host, port)
-    return this.#uws.us_socket_local_port(this.#listening)
+    return await this.#server.listen(host, port)
   }
 
   /** Takes no more calls, lets those under way be answered, and closes all connections. */
   async close(): Promise<void> {
-    if (this.#listening !== undefined) this.#uws.us_listen_socket_close(this.#listening)
+    this.#server.stopListening()
     if (this.#underWay > 0) {
       await new Promise<void>(resolve => {
         this.#idle = resolve
       })
     }
-    this.#app.close()
+    this.#server.close()
+  }
+
+  #route(app: UWS.TemplatedApp): void {
+    for (const [path, call] of this.#calls.hot) {
+      app.post(path, (response, request) => this.#take(response, hotRequest(path, request), call))
+    }
+    app.any('/*', (response, request) =>
+      this.#take(response, wholeRequest(request), whole => this.#calls.answer(whole)),
+    )
   }
 
   #take(response: UWS.HttpResponse, request: HttpRequest, call: (request: HttpRequest) => Promise<HttpAnswer>): void {

@@ -57,6 +57,8 @@ await t.test('every variable is taken from the environment, and other programsâ€
       THROUGHLINE_OPERATOR_JWKS: '{"keys":[]}',
       THROUGHLINE_REVOKED: 'c.json',
       THROUGHLINE_PREFIX: 'chat-1',
+      THROUGHLINE_TLS_CERT: 'cert.pem',
+      THROUGHLINE_TLS_KEY: 'key.pem',
       THROUGHLINE_DRAIN_SECONDS: '0',
       THROUGHLINE_LOG_LEVEL: 'silent',
       UWS_BINARY: '/opt/uws',
@@ -70,6 +72,8 @@ await t.test('every variable is taken from the environment, and other programsâ€
       operatorJwks: '{"keys":[]}',
       revoked: 'c.json',
       prefix: 'chat-1',
+      tlsCert: 'cert.pem',
+      tlsKey: 'key.pem',
       drainSeconds: 0,
       logLevel: 'silent',
       uwsBinary: '/opt/uws',
@@ -96,6 +100,17 @@ await t.test('a wrong value is answered with the variable, what was expected and
     'expected one of fatal, error, warn, info, debug, trace, silent, found "INFO"',
   )
   t.match(wrong('THROUGHLINE_LOG_LEVEL', 'in\nfo'), String.raw`found "in\nfo"`, 'stays one line')
+})
+
+await t.test('values that do not go together are refused', async t => {
+  t.equal(
+    wrong('THROUGHLINE_TLS_CERT', 'cert.pem'),
+    'THROUGHLINE_TLS_KEY: expected a path, since THROUGHLINE_TLS_CERT is set, found nothing',
+  )
+  t.equal(
+    wrong('THROUGHLINE_TLS_KEY', 'key.pem'),
+    'THROUGHLINE_TLS_CERT: expected a path, since THROUGHLINE_TLS_KEY is set, found nothing',
+  )
 })
 
 await t.test('an unknown THROUGHLINE_ name is refused, and the nearest known one suggested', async t => {

@@ -1,8 +1,6 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import t from 'tap'
 import { Client } from '../support/client.ts'
-import { call, CLI, Site, startRelay } from '../support/relay.ts'
+import { call, serve, Site, startRelay } from '../support/relay.ts'
 import { until } from '../support/until.ts'
 
 const acme = new Site('acme')
@@ -67,13 +65,3 @@ await t.test('a start that cannot be is one line and an exit code', async t => {
     t.equal(stderr.trim().split('\n').length, 1, stderr)
   }
 })
-
-async function serve(environment: Record<string, string>): Promise<{ exit: number; stderr: string }> {
-  const child = spawn(process.execPath, [CLI, 'serve'], { env: { PATH: process.env['PATH'], ...environment } })
-  let stderr = ''
-  child.stderr.on('data', (data: Buffer) => {
-    stderr += data.toString()
-  })
-  const [exit] = (await once(child, 'close')) as [number]
-  return { exit, stderr }
-}

@@ -27,7 +27,7 @@ export class Client {
     })
   }
 
-  static async open(t: Teardown, relay: Relay, options: { origin?: string } = {}): Promise<Client> {
+  static async open(t: Teardown, relay: Relay, options: { origin?: string; ca?: string } = {}): Promise<Client> {
     const socket = new WebSocket(relay.ws, ['throughline.v1'], { ...options, perMessageDeflate: false })
     t.teardown(() => socket.terminate())
     const client = new Client(socket)

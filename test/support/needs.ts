@@ -10,6 +10,7 @@ const NEEDS: readonly { names: readonly string[]; variable?: string; debian: str
   { names: ['promtool'], variable: 'PROMTOOL', debian: 'prometheus' },
   { names: ['php'], debian: 'php-cli php-curl' },
   { names: ['curl'], debian: 'curl' },
+  { names: ['openssl'], debian: 'openssl' },
 ]
 
 const missing = NEEDS.filter(

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHmac, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -98,6 +99,17 @@ export async function startRelay(t: Teardown, sites: object, environment: Record
     exit,
     kill: signal => child.kill(signal),
   }
+}
+
+/** Starts a relay that is to end by itself, with nothing in its environment but what is given. */
+export async function serve(environment: Record<string, string>): Promise<{ exit: number; stderr: string }> {
+  const child = spawn(process.execPath, [CLI, 'serve'], { env: { PATH: process.env['PATH'], ...environment } })
+  let stderr = ''
+  child.stderr.on('data', (data: Buffer) => {
+    stderr += data.toString()
+  })
+  const [exit] = (await once(child, 'close')) as [number]
+  return { exit, stderr }
 }
 
 function linesOf(child: ChildProcess): string[] {
