@@ -28,6 +28,7 @@ COPY --from=build /app/dist/src ./dist/src
 # The official image's user without rights, by number, so that Kubernetes can tell that it is not root. The relay writes
 # no file, so the root file system may be read-only.
 USER 1000
+# One container uses one core for its sockets: run more containers, or, on a large machine, set THROUGHLINE_WORKERS.
 # WebSockets, the HTTP API, and the operator's port, which listens on loopback unless THROUGHLINE_ADMIN_LISTEN says otherwise.
 EXPOSE 8080 8081 9090
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s CMD ["node", "-e", "fetch('http://127.0.0.1:9090/healthz').then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]

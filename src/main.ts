@@ -1,8 +1,9 @@
 import type { AddressInfo } from 'node:net'
-import { openAdmin } from './admin/admin.ts'
+import { type Health, openAdmin } from './admin/admin.ts'
 import { openApi } from './api/api.ts'
 import { MemoryBus } from './bus/memory.ts'
 import { openRedisBus } from './bus/redis.ts'
+import { listenText } from './config/listen.ts'
 import type { Config } from './config/schema.ts'
 import { version } from './config/version.ts'
 import { Connections } from './connection/connections.ts'
@@ -13,6 +14,7 @@ import { loadUws } from './gateway/uws.ts'
 import { Hub } from './hub/hub.ts'
 import { sleep, systemClock } from './lib/clock.ts'
 import { openLog } from './observe/log.ts'
+import type { Numbers } from './observe/numbers.ts'
 import { PrometheusMetrics } from './observe/prometheus.ts'
 import { Keys } from './redis/keys.ts'
 import { openRedis } from './redis/redis.ts'
@@ -23,13 +25,18 @@ const HEARTBEAT = 25
 const DRAIN_SHARE = 0.8
 
 export interface Node {
+  readonly busUp: boolean
+  numbers(): Promise<Numbers>
   /** Sends the clients elsewhere, lets publishes finish, and closes everything (DESIGN §13). */
   drain(): Promise<void>
 }
 
-/** Starts one node: parts bottom up, wires between them, then ports. Rejects before a port is open if anything is wrong. */
-export async function startNode(config: Config): Promise<Node> {
-  const log = openLog(config.logLevel)
+/**
+ * Starts one node: parts bottom up, wires between them, then ports. Rejects before a port is open if anything is wrong.
+ * A node with a `worker` number is one of several that share their ports, and has no admin port (workers/).
+ */
+export async function startNode(config: Config, worker?: number): Promise<Node> {
+  const log = openLog(config.logLevel, worker)
   const { uws, version: uwsVersion } = loadUws(config.uwsBinary)
   const build = { version: version(), node: process.versions.node, uws: uwsVersion }
   const metrics = new PrometheusMetrics(build)
@@ -44,7 +51,7 @@ export async function startNode(config: Config): Promise<Node> {
   })
   const { tlsCert: cert, tlsKey: key } = config
   const certificate = cert === undefined || key === undefined ? undefined : await openCertificate({ cert, key }, log)
-  const server = { uws, certificate, shared: false, log }
+  const server = { uws, certificate, shared: worker !== undefined, log }
   const keys = new Keys(config.prefix)
   const redis = config.bus.kind === 'memory' ? undefined : openRedis(config.bus)
   const bus = redis === undefined ? new MemoryBus() : await openRedisBus({ link: redis, keys, log, metrics })
@@ -60,7 +67,8 @@ export async function startNode(config: Config): Promise<Node> {
   const api = await openApi({ hub, trust, metrics, log, version: build.version })
   const httpPort = new HttpPort(server, api)
   let draining = false
-  const admin = openAdmin({ metrics, busUp: () => bus.up, draining: () => draining })
+  const health = (): Health => ({ ready: !draining, busUp: bus.up })
+  const admin = worker === undefined ? openAdmin({ metrics, health }) : undefined
 
   // Events go up through these two, tied once, before a port is open.
   bus.listen(hub)
@@ -70,8 +78,10 @@ export async function startNode(config: Config): Promise<Node> {
 
   log.info({ ...build, bus: config.bus.kind }, 'throughline')
   try {
-    await admin.listen(config.adminListen)
-    listening('admin', config.adminListen.host, (admin.server.address() as AddressInfo).port)
+    if (admin !== undefined) {
+      await admin.listen(config.adminListen)
+      listening('admin', config.adminListen.host, (admin.server.address() as AddressInfo).port)
+    }
     listening('api', config.apiListen.host, await httpPort.listen(config.apiListen.host, config.apiListen.port))
     listening('ws', config.wsListen.host, await gateway.listen(config.wsListen.host, config.wsListen.port))
   } catch (error) {
@@ -80,6 +90,10 @@ export async function startNode(config: Config): Promise<Node> {
   }
 
   return {
+    get busUp() {
+      return bus.up
+    },
+    numbers: () => metrics.numbers(),
     async drain() {
       draining = true
       gateway.stopListening()
@@ -102,10 +116,10 @@ export async function startNode(config: Config): Promise<Node> {
     redis?.close()
     trust.close()
     certificate?.close()
-    await admin.close()
+    await admin?.close()
   }
 
   function listening(port: string, host: string, number: number): void {
-    log.info({ port, address: `${host.includes(':') ? `[${host}]` : host}:${number}` }, 'listening')
+    log.info({ port, address: listenText({ host, port: number }) }, 'listening')
   }
 }

@@ -5,7 +5,7 @@ import t from 'tap'
 
 /** The law of imports (docs/architecture.md): downwards only, never sideways inside a row. */
 const ROWS = [
-  ['main', 'cli', 'commands', 'config'],
+  ['main', 'cli', 'commands', 'workers', 'config'],
   ['gateway', 'api', 'admin'],
   ['connection'],
   ['hub'],
@@ -19,6 +19,9 @@ const SIDEWAYS = new Set([
   'cli→commands',
   'cli→config',
   'commands→main',
+  'commands→workers',
+  'workers→main',
+  'workers→config',
   'commands→config',
   'bus→redis',
   'observe→protocol',

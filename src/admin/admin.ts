@@ -1,16 +1,26 @@
 import { fastify, type FastifyInstance } from 'fastify'
-import type { PrometheusMetrics } from '../observe/prometheus.ts'
 
 export interface AdminParts {
-  readonly metrics: PrometheusMetrics
-  readonly busUp: () => boolean
-  readonly draining: () => boolean
+  readonly metrics: Exposition
+  readonly health: () => Health | Promise<Health>
+}
+
+/** The numbers in Prometheus' text format. */
+export interface Exposition {
+  readonly contentType: string
+  text(): Promise<string>
+}
+
+export interface Health {
+  /** Whether new connections are wanted here. */
+  readonly ready: boolean
+  readonly busUp: boolean
 }
 
 const REQUEST_WITHIN = 10_000
 
 /** The operator's port: metrics and health. Not for the internet, so it listens on loopback unless told otherwise. */
-export function openAdmin({ metrics, busUp, draining }: AdminParts): FastifyInstance {
+export function openAdmin({ metrics, health }: AdminParts): FastifyInstance {
   const app = fastify({
     requestTimeout: REQUEST_WITHIN,
     http: { headersTimeout: REQUEST_WITHIN, connectionsCheckingInterval: 1000 },
@@ -21,8 +31,8 @@ export function openAdmin({ metrics, busUp, draining }: AdminParts): FastifyInst
   // Alive is who answers: a node without a bus still holds its sockets, and restarting it would help nobody.
   app.get('/healthz', async () => ({ alive: true }))
   app.get('/readyz', async (_request, reply) => {
-    const ready = !draining()
-    return reply.code(ready ? 200 : 503).send({ ready, bus: busUp() ? 'up' : 'down' })
+    const { ready, busUp } = await health()
+    return reply.code(ready ? 200 : 503).send({ ready, bus: busUp ? 'up' : 'down' })
   })
   return app
 }

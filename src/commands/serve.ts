@@ -1,30 +1,29 @@
 import { parseArgs } from 'node:util'
 import { ConfigError } from '../config/config-error.ts'
-import { loadConfig } from '../config/load.ts'
-import { CertificateError } from '../gateway/certificate.ts'
-import { UwsError } from '../gateway/uws.ts'
-import { type Node, startNode } from '../main.ts'
-import { TrustConfigError } from '../trust/trust.ts'
+import { loadConfig, readEnvironment } from '../config/load.ts'
+import { startNode } from '../main.ts'
+import { faultOf } from '../workers/fault.ts'
+import { startWorkers } from '../workers/workers.ts'
 import { Failure } from './command.ts'
 
-/** Starts a node and returns its exit code when it has been asked to end, by SIGTERM or SIGINT, and has. */
+/** Starts a node, or several, and returns the exit code when asked to end, by SIGTERM or SIGINT, and all has ended. */
 export async function serve(args: string[]): Promise<number> {
   const { values } = parseArgs({ args, options: { config: { type: 'string' } } })
-  const node = await start(values.config)
+  const running = await start(values.config)
   await firstSignal()
-  await node.drain()
+  await running.drain()
   return 0
 }
 
-async function start(file: string | undefined): Promise<Node> {
+async function start(file: string | undefined): Promise<{ drain(): Promise<void> }> {
+  const environment = readEnvironment(file)
+  const config = loadConfig(environment)
   try {
-    return await startNode(loadConfig(undefined, file))
+    return await (config.workers > 1 ? startWorkers(config, environment) : startNode(config))
   } catch (error) {
-    if (error instanceof TrustConfigError || error instanceof CertificateError) {
-      throw new ConfigError(error.variable, error.message)
-    }
-    if (error instanceof UwsError || isTaken(error)) throw new Failure(error.message)
-    throw error
+    const fault = faultOf(error)
+    if (fault === undefined) throw error
+    throw fault.variable === undefined ? new Failure(fault.message) : new ConfigError(fault.variable, fault.message)
   }
 }
 
@@ -39,8 +38,4 @@ function firstSignal(): Promise<void> {
     process.once('SIGTERM', end)
     process.once('SIGINT', end)
   })
-}
-
-function isTaken(error: unknown): error is Error {
-  return error instanceof Error && 'code' in error && /^E(ADDRINUSE|ADDRNOTAVAIL|ACCES)$/.test(String(error.code))
 }

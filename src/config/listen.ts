@@ -17,6 +17,11 @@ export function parseListen(text: string): Listen | undefined {
   return isHost(host, ipv6 !== undefined) && port <= 65_535 ? { host, port } : undefined
 }
 
+/** Returns what parseListen reads. */
+export function listenText({ host, port }: Listen): string {
+  return `${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
 function isHost(host: string, bracketed: boolean): boolean {
   if (bracketed) return isIPv6(host)
   // Digits and dots alone are an address with a slip, such as 0.0.0: no resolver would find it.

@@ -8,12 +8,11 @@ import { type Config, VARIABLES, type Variable } from './schema.ts'
  * that is what container tools make of a variable that is left open. Throws a ConfigError at the first fault.
  */
 export function loadConfig(environment: NodeJS.ProcessEnv = process.env, file?: string): Config {
-  const fromFile = file === undefined ? new Map<string, string>() : readConfigFile(file)
-  refuseUnknown(Object.keys(environment).filter(name => name.startsWith('THROUGHLINE_')))
-  refuseUnknown([...fromFile.keys()])
+  const all = readEnvironment(file, environment)
+  refuseUnknown(Object.keys(all).filter(name => name.startsWith('THROUGHLINE_')))
 
   const values = Object.entries<Variable<unknown>>(VARIABLES).flatMap(([key, variable]) => {
-    const text = environment[variable.name] || fromFile.get(variable.name) || variable.default
+    const text = all[variable.name] || variable.default
     return text === undefined ? [] : [[key, check(variable, text)]]
   })
   const config = Object.fromEntries(values) as Config
@@ -28,7 +27,25 @@ export function loadConfig(environment: NodeJS.ProcessEnv = process.env, file?: 
   return config
 }
 
-function refuseContradictions({ tlsCert, tlsKey }: Config): void {
+/** Returns the environment in which a process needs no file to come to the same configuration. */
+export function readEnvironment(
+  file: string | undefined,
+  environment: NodeJS.ProcessEnv = process.env,
+): NodeJS.ProcessEnv {
+  if (file === undefined) return environment
+  const fromFile = readConfigFile(file)
+  refuseUnknown([...fromFile.keys()])
+  const unset = [...fromFile].filter(([name]) => !environment[name])
+  return { ...environment, ...Object.fromEntries(unset) }
+}
+
+function refuseContradictions({ workers, bus, tlsCert, tlsKey }: Config): void {
+  if (workers > 1 && bus.kind === 'memory') {
+    throw new ConfigError(
+      VARIABLES.workers.name,
+      `expected 1 with the memory bus, since processes share events only through Redis (${VARIABLES.bus.name}), found "${workers}"`,
+    )
+  }
   if ((tlsCert === undefined) === (tlsKey === undefined)) return
   const [missing, other] =
     tlsCert === undefined ? [VARIABLES.tlsCert, VARIABLES.tlsKey] : [VARIABLES.tlsKey, VARIABLES.tlsCert]

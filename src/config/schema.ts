@@ -59,6 +59,13 @@ export const VARIABLES = {
     parse: text => (/^[A-Za-z0-9_.-]{1,32}$/.test(text) ? text : undefined),
     help: 'First part of every Redis key and channel: one deployment.',
   }),
+  workers: required<number>({
+    name: 'THROUGHLINE_WORKERS',
+    default: '1',
+    expected: 'a whole number, 1 to 128',
+    parse: text => (/^[1-9]\d{0,2}$/.test(text) && Number(text) <= 128 ? Number(text) : undefined),
+    help: 'How many processes share the ports, to use several cores. More than 1 needs a Redis bus.',
+  }),
   tlsCert: optional({
     name: 'THROUGHLINE_TLS_CERT',
     help: 'Path of a PEM file with the certificate and its chain: then WebSockets and API speak TLS. Reloaded when it changes.',

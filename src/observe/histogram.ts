@@ -36,6 +36,7 @@ export class Histogram {
     })
     const sum = { metricName: `${this.#name}_sum`, labels: {}, value: this.#sum }
     const total = { metricName: `${this.#name}_count`, labels: {}, value: count }
-    return { name: this.#name, help: this.#help, type: 'histogram', values: [...buckets, sum, total] }
+    const values = [...buckets, sum, total]
+    return { name: this.#name, help: this.#help, type: 'histogram', aggregator: 'sum', values }
   }
 }

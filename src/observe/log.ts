@@ -13,10 +13,11 @@ export type LogLevel = 'fatal' | 'error' | 'warn' | 'info' | 'debug' | 'trace' |
 // A net below the tightrope: no call passes these, and should one ever do, they are struck out.
 const SECRET = ['token', 'licence', 'data', 'authorization', 'password', 'secret']
 
-export function openLog(level: LogLevel): Log {
+/** `worker` is the number of the process among several that share the ports. */
+export function openLog(level: LogLevel, worker?: number): Log {
   return pino({
     level,
-    base: { pid: process.pid },
+    base: { pid: process.pid, ...(worker === undefined ? {} : { worker }) },
     messageKey: 'msg',
     timestamp: pino.stdTimeFunctions.isoTime,
     redact: { paths: SECRET.flatMap(name => [name, `*.${name}`]), censor: '[redacted]' },

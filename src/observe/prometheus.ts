@@ -1,8 +1,9 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
+import { type Aggregator, collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import { CLOSE_CODES, type Code } from '../protocol/codes.ts'
 import { Histogram } from './histogram.ts'
 import type { Metrics } from './metrics.ts'
+import type { Numbers } from './numbers.ts'
 
 /** What is asked for when it is scraped, and not told as it happens. */
 export interface Gauges {
@@ -43,7 +44,9 @@ export class PrometheusMetrics implements Metrics {
     "From an event's stamp to its writing to the sockets of this node",
   )
   readonly #gaps = this.#counter('gaps_total', 'Chains whose clients were sent gap, by cause', ['cause'])
-  readonly #busUp = this.#gauge('bus_up', 'Whether what is published now would come back')
+  readonly #busUp = this.#gauge('bus_up', 'Whether what is published now would come back', {
+    ofSeveral: 'min',
+  })
   readonly #roundtrip = this.#histogram('bus_roundtrip_seconds', "A tick's way through the bus and back")
 
   constructor({ version, node, uws }: BuildInfo) {
@@ -53,28 +56,26 @@ export class PrometheusMetrics implements Metrics {
       this.#registry.removeSingleMetric(`nodejs_active_${kind}`)
       this.#registry.removeSingleMetric(`nodejs_active_${kind}_total`)
     }
-    this.#gauge('build_info', 'Always 1; its labels tell the versions', ['version', 'node', 'uws']).set(
-      { version, node, uws },
-      1,
-    )
+    this.#gauge('build_info', 'Always 1; its labels tell the versions', {
+      labelNames: ['version', 'node', 'uws'],
+      ofSeveral: 'first',
+    }).set({ version, node, uws }, 1)
     const lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION })
     lag.enable()
-    this.#gauge(
-      'event_loop_lag_seconds',
-      'The longest that the event loop was late since the last scrape',
-      [],
-      gauge => {
+    this.#gauge('event_loop_lag_seconds', 'The longest that the event loop was late since the last scrape', {
+      ofSeveral: 'max',
+      collect: gauge => {
         // What is measured is the time between two timers.
         gauge.set(Math.max(0, lag.max / 1e9 - LAG_RESOLUTION / 1000))
         lag.reset()
       },
-    )
+    })
   }
 
   /** Names where the numbers come from that are only known when scraped. Called once. */
   observe(gauges: Gauges): void {
-    this.#gauge('connections', 'Open WebSockets', [], gauge => gauge.set(gauges.connections()))
-    this.#gauge('chains', 'Chains that this node follows', [], gauge => gauge.set(gauges.chains()))
+    this.#gauge('connections', 'Open WebSockets', { collect: gauge => gauge.set(gauges.connections()) })
+    this.#gauge('chains', 'Chains that this node follows', { collect: gauge => gauge.set(gauges.chains()) })
   }
 
   get contentType(): string {
@@ -84,6 +85,11 @@ export class PrometheusMetrics implements Metrics {
   /** Returns the text exposition format. */
   text(): Promise<string> {
     return this.#registry.metrics()
+  }
+
+  /** Returns what addUp takes. */
+  numbers(): Promise<Numbers> {
+    return this.#registry.getMetricsAsJSON()
   }
 
   connectionOpened(): void {
@@ -144,18 +150,25 @@ export class PrometheusMetrics implements Metrics {
   #gauge<L extends string>(
     name: string,
     help: string,
-    labelNames: L[] = [],
-    collect?: (gauge: Gauge<L>) => void,
+    { labelNames = [], ofSeveral = 'sum', collect }: GaugeOptions<L> = {},
   ): Gauge<L> {
     const gauge: Gauge<L> = new Gauge<L>({
       name: `throughline_${name}`,
       help,
       labelNames,
+      aggregator: ofSeveral,
       registers: [this.#registry],
       ...(collect === undefined ? {} : { collect: () => collect(gauge) }),
     })
     return gauge
   }
+}
+
+interface GaugeOptions<L extends string> {
+  readonly labelNames?: L[]
+  /** What several processes' values make together. */
+  readonly ofSeveral?: Aggregator
+  readonly collect?: (gauge: Gauge<L>) => void
 }
 
 // RFC 6455 §7.4.1, and ours.

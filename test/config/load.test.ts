@@ -34,6 +34,7 @@ await t.test('only the sites or the operator keys must be set; all else has a de
     adminListen: { host: '127.0.0.1', port: 9090 },
     bus: { kind: 'memory' },
     prefix: 'tl',
+    workers: 1,
     drainSeconds: 30,
     logLevel: 'info',
   }
@@ -57,6 +58,7 @@ await t.test('every variable is taken from the environment, and other programsâ€
       THROUGHLINE_OPERATOR_JWKS: '{"keys":[]}',
       THROUGHLINE_REVOKED: 'c.json',
       THROUGHLINE_PREFIX: 'chat-1',
+      THROUGHLINE_WORKERS: '2',
       THROUGHLINE_TLS_CERT: 'cert.pem',
       THROUGHLINE_TLS_KEY: 'key.pem',
       THROUGHLINE_DRAIN_SECONDS: '0',
@@ -72,6 +74,7 @@ await t.test('every variable is taken from the environment, and other programsâ€
       operatorJwks: '{"keys":[]}',
       revoked: 'c.json',
       prefix: 'chat-1',
+      workers: 2,
       tlsCert: 'cert.pem',
       tlsKey: 'key.pem',
       drainSeconds: 0,
@@ -103,6 +106,13 @@ await t.test('a wrong value is answered with the variable, what was expected and
 })
 
 await t.test('values that do not go together are refused', async t => {
+  for (const value of ['0', '129', 'two', '1.5', '-1']) {
+    t.match(wrong('THROUGHLINE_WORKERS', value), /^THROUGHLINE_WORKERS: expected a whole number, 1 to 128, found "/)
+  }
+  t.equal(
+    wrong('THROUGHLINE_WORKERS', '2'),
+    'THROUGHLINE_WORKERS: expected 1 with the memory bus, since processes share events only through Redis (THROUGHLINE_BUS), found "2"',
+  )
   t.equal(
     wrong('THROUGHLINE_TLS_CERT', 'cert.pem'),
     'THROUGHLINE_TLS_KEY: expected a path, since THROUGHLINE_TLS_CERT is set, found nothing',
