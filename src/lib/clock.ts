@@ -1,10 +1,13 @@
 /** Where time comes from. Every part that needs the time is handed one, so that a test can hand it another. */
 export interface Clock {
-  /** Milliseconds since the Unix epoch. */
+  /** Milliseconds since the Unix epoch, or, of a steady clock, since some moment. */
   now(): number
 }
 
 export const systemClock: Clock = { now: Date.now }
+
+/** Milliseconds since the process began: for what must not be upset when the system's time is set. */
+export const steadyClock: Clock = { now: () => performance.now() }
 
 const START = performance.timeOrigin
 
