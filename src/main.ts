@@ -8,17 +8,20 @@ import type { Config } from './config/schema.ts'
 import { version } from './config/version.ts'
 import { Connections } from './connection/connections.ts'
 import { openCertificate } from './gateway/certificate.ts'
+import { PeerAddresses } from './gateway/peer-address.ts'
 import { Gateway } from './gateway/gateway.ts'
 import { HttpPort } from './gateway/http-port.ts'
 import { loadUws } from './gateway/uws.ts'
 import { Hub } from './hub/hub.ts'
-import { sleep, systemClock } from './lib/clock.ts'
+import { sleep, steadyClock, systemClock } from './lib/clock.ts'
+import { Limits } from './limits/limits.ts'
+import { RedisShare } from './limits/share.ts'
 import { openLog } from './observe/log.ts'
 import type { Numbers } from './observe/numbers.ts'
 import { PrometheusMetrics } from './observe/prometheus.ts'
 import { Keys } from './redis/keys.ts'
 import { openRedis } from './redis/redis.ts'
-import { openTrust } from './trust/trust.ts'
+import { openTrust, readNodeLimits } from './trust/trust.ts'
 
 const HEARTBEAT = 25
 /** The share of the drain time within which clients are asked to leave; the rest is for those who were slow to. */
@@ -42,8 +45,10 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
   const metrics = new PrometheusMetrics(build)
   const clock = systemClock
 
+  const { caps, backpressureBytes: backlogCap, ...addresses } = await readNodeLimits(config.limits)
   const trust = await openTrust({
     clock,
+    caps,
     warn: (message, facts) => log.warn(facts, message),
     ...(config.sites === undefined ? {} : { sites: config.sites }),
     ...(config.operatorJwks === undefined ? {} : { operatorJwks: config.operatorJwks }),
@@ -55,16 +60,21 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
   const keys = new Keys(config.prefix)
   const redis = config.bus.kind === 'memory' ? undefined : openRedis(config.bus)
   const bus = redis === undefined ? new MemoryBus() : await openRedisBus({ link: redis, keys, log, metrics })
+  const share = redis === undefined ? undefined : new RedisShare(redis, keys)
+  const limits = new Limits({ clock: steadyClock, metrics, log, addresses, share })
   const hub = new Hub({ bus, clock, metrics, log })
-  const connections = new Connections({ trust, hub, clock, metrics, log, heartbeat: HEARTBEAT })
+  const connections = new Connections({ trust, hub, limits, clock, metrics, log, heartbeat: HEARTBEAT, backlogCap })
   const gateway = new Gateway({
     server,
     connections,
     metrics,
+    limits,
+    peers: new PeerAddresses(config.trustProxy, log),
     heartbeat: HEARTBEAT,
+    backlogCap,
     listenersChanged: (topic, count) => hub.listenersChanged(topic, count),
   })
-  const api = await openApi({ hub, trust, metrics, log, version: build.version })
+  const api = await openApi({ hub, trust, limits, metrics, log, version: build.version })
   const httpPort = new HttpPort(server, api)
   let draining = false
   const health = (): Health => ({ ready: !draining, busUp: bus.up })
@@ -112,6 +122,7 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
     await httpPort.close()
     gateway.close()
     hub.close()
+    limits.close()
     await bus.close()
     redis?.close()
     trust.close()

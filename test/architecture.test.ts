@@ -9,7 +9,7 @@ const ROWS = [
   ['gateway', 'api', 'admin'],
   ['connection'],
   ['hub'],
-  ['bus', 'trust', 'redis'],
+  ['bus', 'trust', 'limits', 'redis'],
   ['protocol', 'observe'],
   ['lib'],
 ]
@@ -24,6 +24,7 @@ const SIDEWAYS = new Set([
   'workers→config',
   'commands→config',
   'bus→redis',
+  'limits→redis',
   'observe→protocol',
 ])
 /** Who may import a library: no other folder does. */

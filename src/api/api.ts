@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger'
 import { fastify, type FastifyInstance, type FastifyReply } from 'fastify'
 import type { Hub } from '../hub/hub.ts'
 import type { Log } from '../observe/log.ts'
+import type { Limits } from '../limits/limits.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { HttpAnswer, HttpCalls, HttpRequest } from '../protocol/http.ts'
 import { Refusal } from '../protocol/refusal.ts'
@@ -18,6 +19,7 @@ import { publishCall } from './routes/publish.ts'
 export interface ApiParts {
   readonly hub: Hub
   readonly trust: Trust
+  readonly limits: Limits
   readonly metrics: Metrics
   readonly log: Log
   /** Of this program. */

@@ -1,5 +1,6 @@
 import type { RedisAddress } from '../redis/address.ts'
 import { type MemoryBus, parseBus, redactBus } from './bus-url.ts'
+import { parseCidrs } from './cidrs.ts'
 import { type Listen, parseListen } from './listen.ts'
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
@@ -51,6 +52,17 @@ export const VARIABLES = {
   revoked: optional({
     name: 'THROUGHLINE_REVOKED',
     help: 'Path of a JSON list of revoked licence ids (jti). Reloaded when it changes.',
+  }),
+  limits: optional({
+    name: 'THROUGHLINE_LIMITS',
+    help: "The node's own limits: JSON, or its path. Caps on what any site gets, and what one address may do.",
+  }),
+  trustProxy: required<readonly string[]>({
+    name: 'THROUGHLINE_TRUST_PROXY',
+    default: 'none',
+    expected: 'none, or networks such as 10.0.0.0/8,2001:db8::/32',
+    parse: parseCidrs,
+    help: 'Networks of proxies that are believed when they tell whom they speak for, by X-Forwarded-For or PROXY protocol v2: none, or CIDRs with commas between.',
   }),
   prefix: required<string>({
     name: 'THROUGHLINE_PREFIX',

@@ -14,6 +14,7 @@ export async function connect(connection: Connection, { id, fields }: ClientFram
   const identity = await trust.verifyUser(readToken(fields.token), readLicence(fields.licence))
   checkWebOrigin(identity, connection.webOrigin)
   const { site, user, expires } = identity
+  connection.seat.take(site, user)
   const topics = [userTopic(site.id, user), siteTopic(site.id)]
   await hub.follow(topics)
   // Only now: what is taken back from here on finds this connection among the user's.

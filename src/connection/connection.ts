@@ -1,10 +1,12 @@
+import type { Peer } from '../limits/addresses.ts'
+import { Seat } from '../limits/seat.ts'
 import { errorFacts } from '../observe/log.ts'
-import { closeCode } from '../protocol/codes.ts'
-import { decodeFrame, type ClientFrame } from '../protocol/decode.ts'
+import { closeCode, TOO_MUCH, TOO_SLOW } from '../protocol/codes.ts'
+import { decodeFrame, decodeId, type ClientFrame } from '../protocol/decode.ts'
 import type { ConnectionId, ThreadId } from '../protocol/ids.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import { threadOf, threadTopic, type Topic } from '../protocol/topic.ts'
-import { permissionWords, READ, type UserIdentity } from '../trust/trust.ts'
+import { permissionWords, READ, type SiteLimits, UNKNOWN_SITE, type UserIdentity } from '../trust/trust.ts'
 import { connect } from './connect.ts'
 import { type Grant, unexpired } from './grant.ts'
 import { refresh } from './refresh.ts'
@@ -23,8 +25,6 @@ const OPS: ReadonlyMap<string, Op> = new Map<string, Op>([
   ['unsubscribe', unsubscribe],
 ])
 
-/** Bytes of a frame before a site is known; then the site's limit counts. */
-const FRAME_BYTES = 65_536
 /** Frames that may wait while one is being worked on. */
 const WAITING = 256
 
@@ -37,6 +37,8 @@ export class Connection {
   readonly openedAt: number
   /** In which second of the heartbeat it is pinged: another for each connection, so that pings do not come in bursts. */
   readonly phase: number
+  /** What it takes up of the limits. */
+  readonly seat: Seat
   readonly #socket: Socket
   readonly #services: Services
   #identity: UserIdentity | undefined
@@ -44,15 +46,24 @@ export class Connection {
   #closed = false
   #working: Promise<void> | undefined
   #waiting = 0
+  #backlog = 0
   #webOrigin: string | undefined
 
-  constructor(id: ConnectionId, phase: number, socket: Socket, webOrigin: string | undefined, services: Services) {
+  constructor(
+    id: ConnectionId,
+    phase: number,
+    socket: Socket,
+    webOrigin: string | undefined,
+    peer: Peer,
+    services: Services,
+  ) {
     this.id = id
     this.phase = phase
     this.openedAt = services.clock.now()
     this.#webOrigin = webOrigin
     this.#socket = socket
     this.#services = services
+    this.seat = new Seat(services.limits, peer)
   }
 
   get identity(): UserIdentity | undefined {
@@ -64,19 +75,28 @@ export class Connection {
     return this.#webOrigin
   }
 
+  /** Bytes that waited for the client when `checkBacklog` looked last. */
+  get backlog(): number {
+    return this.#backlog
+  }
+
   get closed(): boolean {
     return this.#closed
   }
 
   /** Takes a message from the socket. The bytes are read before this returns. */
   receive(message: Buffer, isBinary: boolean): void {
-    const limit = this.#identity?.site.limits.frameBytes ?? FRAME_BYTES
-    if (message.length > limit) return this.refuse(new Refusal('too_large', `a frame may have ${limit} bytes`))
+    const { frameBytes, framesPerSecond, framesBurst } = this.#limits
+    if (message.length > frameBytes) {
+      return this.refuse(new Refusal('too_large', `a frame may have ${frameBytes} bytes`))
+    }
+    const wait = this.seat.charge(message.length, framesPerSecond, framesBurst)
+    if (wait > 0) return this.#refuseFrame(decodeId(message), `${framesPerSecond} frames per second`, wait)
     if (isBinary) return this.refuse(new Refusal('bad_frame', 'a binary message'))
     const frame = decodeFrame(message)
     if (frame instanceof Refusal) return this.refuse(frame)
     this.#services.metrics.frameReceived(OPS.has(frame.op) ? frame.op : 'unknown')
-    if (this.#waiting === WAITING) return this.refuse(new Refusal('rate_limited', 'too many frames are waiting'))
+    if (this.#waiting === WAITING) return this.#refuseFrame(frame.id, 'too many frames are waiting', Infinity)
     this.#enqueue(frame)
   }
 
@@ -91,7 +111,10 @@ export class Connection {
     this.#services.metrics.refused(code)
     this.send({ op: 'error', id, code, message, retry_after: retryAfter })
     const close = closeCode(code)
-    if (close !== undefined) this.close(close, code)
+    if (close === undefined) return
+    const { address } = this.seat
+    if (address !== undefined) this.#services.log.debug({ connection: this.id, address, code }, 'refused')
+    this.close(close, code)
   }
 
   close(code: number, reason: string): void {
@@ -101,6 +124,7 @@ export class Connection {
   /** To be called when the socket has closed, for whatever reason: from then on it is not touched. */
   closedBy(code: number): void {
     this.#closed = true
+    this.seat.release()
     this.#services.metrics.connectionClosed(code)
     const { user, site } = this.#identity ?? {}
     this.#services.log.debug({ connection: this.id, site: site?.id, user, code }, 'closed')
@@ -113,8 +137,20 @@ export class Connection {
 
   /** Takes over what a token says: the first, or the one of a refresh. */
   authenticate(identity: UserIdentity): void {
+    const { user, site } = identity
+    this.#services.log.debug({ connection: this.id, address: this.seat.address, site: site.id, user }, 'connected')
     this.#identity = identity
     this.#webOrigin = undefined
+    this.seat.authenticated()
+  }
+
+  /** Closes it if more waits for its client than its site allows. */
+  checkBacklog(): void {
+    if (this.#closed) return
+    this.#backlog = this.#socket.getBufferedAmount()
+    if (this.#backlog <= this.#limits.backpressureBytes) return
+    this.#services.metrics.slowConsumer()
+    this.close(TOO_SLOW.close, TOO_SLOW.reason)
   }
 
   takeGrants(grants: readonly (readonly [ThreadId, Grant])[]): void {
@@ -192,6 +228,18 @@ export class Connection {
     const permissions = this.#permissions(thread)
     if ((permissions & READ) === 0) this.leave([threadTopic(this.#identity!.site.id, thread)])
     this.send({ op: 'members', thread, perms: permissionWords(permissions) })
+  }
+
+  get #limits(): SiteLimits {
+    return this.#identity?.site.limits ?? UNKNOWN_SITE
+  }
+
+  /** Answers a frame that is too much; closes when there is no sense in waiting. */
+  #refuseFrame(id: number | undefined, why: string, seconds: number): void {
+    this.#services.metrics.rateLimited('frames')
+    const final = seconds === Infinity
+    this.refuse(new Refusal('rate_limited', why, final ? {} : { retryAfter: Math.ceil(seconds) }), id)
+    if (final) this.close(TOO_MUCH, 'rate_limited')
   }
 
   /** Frames are worked on in their order; one that takes longer than its tick makes the next ones wait. */

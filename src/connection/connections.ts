@@ -1,3 +1,4 @@
+import type { Peer } from '../limits/addresses.ts'
 import { every, type Cancel } from '../lib/clock.ts'
 import { randomId } from '../lib/random.ts'
 import type { ConnectionId } from '../protocol/ids.ts'
@@ -11,6 +12,12 @@ import { Users } from './users.ts'
 const CONNECT_WITHIN = 10_000
 /** Seconds that a connection outlives its token, so that a refresh under way may come in (CONTRACT 12). */
 const EXPIRY_LEEWAY = 30
+/**
+ * Bytes of events after which the backlogs are looked at before the second is over, if that takes no more than this part
+ * of the time: so that a client that falls behind is closed by us, with 4408, and hardly ever by uWebSockets' own cap.
+ */
+const LOOK_AFTER = 1_048_576
+const LOOK_PART = 1 / 20
 
 /** All connections of this node, and the one timer that serves them all. */
 export class Connections {
@@ -22,6 +29,9 @@ export class Connections {
   readonly #cancel: Cancel
   #count = 0
   #second = 0
+  /** Bytes of events since the backlogs were looked at. */
+  #bytes = 0
+  #lookAgainAt = 0
 
   constructor(parts: Omit<Services, 'users'>) {
     const services = { ...parts, users: this.users }
@@ -38,11 +48,11 @@ export class Connections {
     return this.#all.get(id)
   }
 
-  open(socket: Socket, webOrigin: string | undefined): Connection {
+  open(socket: Socket, webOrigin: string | undefined, peer: Peer): Connection {
     const count = this.#count++
     const id = `${this.#node}.${count.toString(36)}` as ConnectionId
     const phase = count % this.#services.heartbeat
-    const connection = new Connection(id, phase, socket, webOrigin, this.#services)
+    const connection = new Connection(id, phase, socket, webOrigin, peer, this.#services)
     this.#all.set(id, connection)
     this.#services.metrics.connectionOpened()
     return connection
@@ -52,6 +62,15 @@ export class Connections {
     this.#all.delete(connection.id)
     this.users.remove(connection)
     connection.closedBy(code)
+    // uWebSockets does not tell whether it was its cap, but this much was needed to get there.
+    const most = connection.backlog + this.#bytes
+    if (code === 1006 && most > this.#services.backlogCap) this.#services.metrics.slowConsumer()
+  }
+
+  /** To be called when events of so many bytes were handed to sockets. */
+  published(bytes: number): void {
+    this.#bytes += bytes
+    if (this.#bytes > LOOK_AFTER && performance.now() > this.#lookAgainAt) this.#look()
   }
 
   /** Sends a frame to every authenticated connection. */
@@ -76,6 +95,7 @@ export class Connections {
     const { clock, heartbeat } = this.#services
     const now = clock.now()
     const beat = this.#second++ % heartbeat
+    this.#look()
     for (const connection of this.#all.values()) {
       const { identity } = connection
       if (identity === undefined) {
@@ -86,6 +106,13 @@ export class Connections {
       else if (connection.phase === beat) connection.send('{"op":"ping"}')
       connection.expireGrants(now / 1000 - EXPIRY_LEEWAY)
     }
+  }
+
+  #look(): void {
+    const start = performance.now()
+    for (const connection of this.#all.values()) connection.checkBacklog()
+    this.#bytes = 0
+    this.#lookAgainAt = start + (performance.now() - start) / LOOK_PART
   }
 
   #dropRevoked(): void {

@@ -1,4 +1,5 @@
 import type { Hub } from '../hub/hub.ts'
+import type { Limits } from '../limits/limits.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
@@ -10,9 +11,12 @@ export interface Services {
   readonly trust: Trust
   readonly hub: Hub
   readonly users: Users
+  readonly limits: Limits
   readonly clock: Clock
   readonly metrics: Metrics
   readonly log: Log
   /** Seconds between pings, 5 to 60. */
   readonly heartbeat: number
+  /** Bytes that may wait for any client before uWebSockets ends its socket. */
+  readonly backlogCap: number
 }

@@ -10,4 +10,6 @@ export interface Socket {
   unsubscribe(topic: Topic): unknown
   isSubscribed(topic: Topic): boolean
   getTopics(): string[]
+  /** Bytes that wait for the client to read on. */
+  getBufferedAmount(): number
 }

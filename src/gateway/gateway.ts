@@ -3,26 +3,31 @@ import type { Connection } from '../connection/connection.ts'
 import type { Connections } from '../connection/connections.ts'
 import type { OutgoingEvent, Outlet } from '../hub/outlet.ts'
 import { nowMicros } from '../lib/clock.ts'
+import type { Limits } from '../limits/limits.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { ConnectionId } from '../protocol/ids.ts'
 import type { Topic } from '../protocol/topic.ts'
+import type { PeerAddresses } from './peer-address.ts'
 import { Server, type ServerOptions } from './server.ts'
-import { upgrade, type SocketData } from './upgrade.ts'
+import { refuse, upgrade, type SocketData } from './upgrade.ts'
 
 export interface GatewayOptions {
   readonly server: ServerOptions
   readonly connections: Connections
   readonly metrics: Metrics
+  readonly limits: Limits
+  readonly peers: PeerAddresses
   /** Seconds between pings. */
   readonly heartbeat: number
+  /** Bytes that may wait for a client before its socket is ended on the spot; a site's own limit is looked at less often. */
+  readonly backlogCap: number
   /** Called when a topic's number of sockets becomes 0 or 1. */
   readonly listenersChanged: (topic: Topic, count: number) => void
 }
 
 /** Bytes of any frame, whatever a site allows; a larger one ends the socket before it is read (CONTRACT 24). */
 const PAYLOAD = 262_144
-/** Bytes that may wait for a slow client before its socket is closed. */
-const BACKPRESSURE = 1_048_576
+
 /** The WebSocket port. All of uWebSockets.js is in this folder. */
 export class Gateway implements Outlet {
   readonly #options: GatewayOptions
@@ -112,9 +117,11 @@ export class Gateway implements Outlet {
     this.flush()
   }
 
-  #count({ topic, stamp }: OutgoingEvent): void {
+  #count({ topic, stamp, frame }: OutgoingEvent): void {
     const sockets = this.#app.numSubscribers(topic)
     if (sockets === 0) return
+    this.#options.connections.published(frame.length)
+    this.#options.limits.delivered(topic, sockets)
     this.#options.metrics.delivered(sockets, stamp === 0 ? undefined : (nowMicros() - stamp) / 1e6)
   }
 
@@ -122,7 +129,7 @@ export class Gateway implements Outlet {
     if (this.#context === undefined) this.#app = app
     app.ws<SocketData>('/v1/ws', this.#behavior(app))
     app.any('/*', response => {
-      response.writeStatus('404 Not Found').end('Throughline: WebSockets are at /v1/ws\n')
+      refuse(response, '404 Not Found', 'Throughline: WebSockets are at /v1/ws')
     })
   }
 
@@ -139,19 +146,21 @@ export class Gateway implements Outlet {
   }
 
   #behavior(app: UWS.TemplatedApp): UWS.WebSocketBehavior<SocketData> {
-    const { connections, heartbeat, listenersChanged } = this.#options
+    const { connections, limits, peers, heartbeat, backlogCap, listenersChanged } = this.#options
     return {
       maxPayloadLength: PAYLOAD,
-      maxBackpressure: BACKPRESSURE,
+      maxBackpressure: backlogCap,
       // By default a slow socket would be skipped without a word. Closed, its client comes back and compares (DESIGN §7).
       closeOnBackpressureLimit: true,
       idleTimeout: heartbeat * 2,
       sendPingsAutomatically: true,
-      upgrade: (response, request, context) => upgrade(response, request, this.#home(app, context), this.#draining),
+      upgrade: (response, request, context) =>
+        upgrade(response, request, this.#home(app, context), { peers, limits, draining: this.#draining }),
       open: ws => {
         const data = ws.getUserData()
-        data.connection = connections.open(ws, data.webOrigin)
+        data.connection = connections.open(ws, data.webOrigin, data.peer!)
         data.webOrigin = undefined
+        data.peer = undefined
       },
       message: (ws, message, isBinary) => {
         connectionOf(ws).receive(Buffer.from(message), isBinary)

@@ -1,5 +1,16 @@
 import type { Code } from '../protocol/codes.ts'
 
+export const LIMIT_KINDS = [
+  'frames',
+  'connections',
+  'user_connections',
+  'publishes',
+  'deliveries',
+  'attempts',
+  'unauthenticated',
+] as const
+export type LimitKind = (typeof LIMIT_KINDS)[number]
+
 /** What is counted. Each part is handed this interface; prometheus.ts is the one that keeps the numbers. */
 export interface Metrics {
   connectionOpened(): void
@@ -11,6 +22,10 @@ export interface Metrics {
   /** One event handed to the sockets of `subscribers`; `seconds` from its stamp until then, where it has one. */
   delivered(subscribers: number, seconds: number | undefined): void
   gap(cause: 'bus' | 'era' | 'origin', chains: number): void
+  /** Something that was refused because it was too much. */
+  rateLimited(kind: LimitKind): void
+  /** A socket that was closed because its client reads too slowly. */
+  slowConsumer(): void
   busUp(up: boolean): void
   busRoundtrip(seconds: number): void
 }

@@ -2,7 +2,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { type Aggregator, collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import { CLOSE_CODES, type Code } from '../protocol/codes.ts'
 import { Histogram } from './histogram.ts'
-import type { Metrics } from './metrics.ts'
+import { LIMIT_KINDS, type LimitKind, type Metrics } from './metrics.ts'
 import type { Numbers } from './numbers.ts'
 
 /** What is asked for when it is scraped, and not told as it happens. */
@@ -44,6 +44,11 @@ export class PrometheusMetrics implements Metrics {
     "From an event's stamp to its writing to the sockets of this node",
   )
   readonly #gaps = this.#counter('gaps_total', 'Chains whose clients were sent gap, by cause', ['cause'])
+  readonly #rateLimited = this.#counter('rate_limited_total', 'Refused because it was too much, by kind', ['kind'])
+  readonly #slowConsumers = this.#counter(
+    'slow_consumers_total',
+    'Sockets closed because their clients read too slowly',
+  )
   readonly #busUp = this.#gauge('bus_up', 'Whether what is published now would come back', {
     ofSeveral: 'min',
   })
@@ -60,6 +65,7 @@ export class PrometheusMetrics implements Metrics {
       labelNames: ['version', 'node', 'uws'],
       ofSeveral: 'first',
     }).set({ version, node, uws }, 1)
+    for (const kind of LIMIT_KINDS) this.#rateLimited.inc({ kind }, 0)
     const lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION })
     lag.enable()
     this.#gauge('event_loop_lag_seconds', 'The longest that the event loop was late since the last scrape', {
@@ -123,6 +129,14 @@ export class PrometheusMetrics implements Metrics {
 
   gap(cause: 'bus' | 'era' | 'origin', chains: number): void {
     this.#gaps.inc({ cause }, chains)
+  }
+
+  rateLimited(kind: LimitKind): void {
+    this.#rateLimited.inc({ kind })
+  }
+
+  slowConsumer(): void {
+    this.#slowConsumers.inc()
   }
 
   busUp(up: boolean): void {

@@ -75,7 +75,8 @@ export const CODES = {
     says: 'the site has taken the user out of this thread; a newer token or grant may allow it again',
   },
   permission_missing: { http: 403, says: 'the token names this thread without the permission that this needs' },
-  rate_limited: { http: 429, close: 4429, says: 'too much at once; slow down' },
+  rate_limited: { http: 429, says: 'too much at once; slow down' },
+  connection_limit: { http: 429, close: 4429, says: 'as many connections as are allowed are open' },
   thread_limit: { http: 429, says: 'too many threads on one connection' },
   bad_frame: {
     http: 400,
@@ -107,11 +108,16 @@ export type Code = keyof typeof CODES
 
 /** The close code of a connection that its origin has ended. The reason is the origin's. */
 export const DISCONNECTED = 4410
+/** Closes a socket that has too much waiting for it; an `error` would only be one more frame to wait. */
+export const TOO_SLOW = { close: 4408, reason: 'too slow' } as const
+/** Closes a connection that goes on sending although it was told that it sends too much. */
+export const TOO_MUCH = 4429
 
 /** Every code that the relay closes with. */
 export const CLOSE_CODES: ReadonlySet<number> = new Set([
-  ...Object.values<Answer>(CODES).flatMap(({ close }) => (close === undefined ? [] : [close])),
+  TOO_SLOW.close,
   DISCONNECTED,
+  ...Object.values<Answer>(CODES).flatMap(({ close }) => (close === undefined ? [] : [close])),
 ])
 
 /** Returns the close code that goes with a refusal, or undefined where it leaves the connection open. */

@@ -23,3 +23,14 @@ export function decodeFrame(message: Buffer): ClientFrame | Refusal {
   if (id !== undefined && !isCount(id)) return new Refusal('bad_frame', 'id is not an integer from 0 to 2^53-1')
   return { op, id, fields }
 }
+
+/** The start of a frame as most clients write it. */
+const ID_FIRST = /^\{"op":"[a-z]+","id":(\d{1,15})[,}]/
+
+/** Returns the id of a frame that is not going to be worked on: where `op` and `id` come first, without parsing it. */
+export function decodeId(message: Buffer): number | undefined {
+  const id = ID_FIRST.exec(message.toString('latin1', 0, 64))?.[1]
+  if (id !== undefined) return Number(id)
+  const frame = decodeFrame(message)
+  return frame instanceof Refusal ? undefined : frame.id
+}

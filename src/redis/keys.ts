@@ -45,6 +45,11 @@ export class Keys {
     return `${this.#starts[partition]!}e`
   }
 
+  /** What nodes use of a site's limits. */
+  usage(site: Topic): string {
+    return `${this.#start(site)}l:${site}`
+  }
+
   /** The channel on which a node hears itself, so that it knows that its bus works. */
   tick(partition: number, node: string): string {
     return `${this.#starts[partition]!}t:${node}`

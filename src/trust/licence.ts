@@ -8,6 +8,7 @@ import { decodeJws, verifyJws } from './jws.ts'
 import { chooseKey, type Key } from './keys.ts'
 import type { Fields } from './shape.ts'
 import { readSite, type Site } from './site.ts'
+import type { Caps } from './site-limits.ts'
 import { Wrong } from './wrong.ts'
 
 /** An operator's word that a site is what it says it is. */
@@ -27,13 +28,15 @@ export class Licences {
   readonly #operator: readonly Key[]
   readonly #isRevoked: (id: string) => boolean
   readonly #clock: Clock
+  readonly #caps: Caps | undefined
   // By hash: the texts are long, and a cache that leaks would leak what proves nothing.
   readonly #verified = new LRUCache<string, Licence>({ max: CACHED })
 
-  constructor(operator: readonly Key[], isRevoked: (id: string) => boolean, clock: Clock) {
+  constructor(operator: readonly Key[], isRevoked: (id: string) => boolean, clock: Clock, caps?: Caps) {
     this.#operator = operator
     this.#isRevoked = isRevoked
     this.#clock = clock
+    this.#caps = caps
   }
 
   /** Returns the licence that counts now, from its text or as it was verified before. Throws a Refusal `licence_…`. */
@@ -66,12 +69,12 @@ export class Licences {
     const key = chooseKey(this.#operator, jws.header['kid'])
     if (key === undefined) throw new Refusal('licence_signature', "its kid names none of the operator's keys")
     const outcome = await verifyJws(text, key)
-    if ('payload' in outcome) return readLicence(outcome.payload)
+    if ('payload' in outcome) return readLicence(outcome.payload, this.#caps)
     throw new Refusal(outcome.fault === 'malformed' ? 'licence_malformed' : 'licence_signature')
   }
 }
 
-async function readLicence(payload: Fields): Promise<Licence> {
+async function readLicence(payload: Fields, caps: Caps | undefined): Promise<Licence> {
   const { iss, sub, iat, exp, jti, nbf } = payload
   const id = parseSiteId(sub)
   if (id === undefined) throw new Refusal('licence_malformed', 'sub is not a site id')
@@ -84,7 +87,7 @@ async function readLicence(payload: Fields): Promise<Licence> {
     throw new Refusal('licence_malformed', `jti is not a string of 1 to ${LONGEST_ID}`)
   }
   try {
-    return { id: jti, expires: exp as number, site: await readSite(id, payload['site'], 'site', 'licence') }
+    return { id: jti, expires: exp as number, site: await readSite(id, payload['site'], 'site', 'licence', caps) }
   } catch (error) {
     // Only the place: the words of a Wrong may name what stands there, and this answer goes to a browser.
     throw error instanceof Wrong ? new Refusal('licence_malformed', `${error.where} is wrong`) : error

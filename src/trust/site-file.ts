@@ -1,17 +1,18 @@
 import { parseSiteId, type SiteId } from '../protocol/ids.ts'
 import { found, readJson, readList, readObject } from './shape.ts'
 import { readSite, type Site } from './site.ts'
+import type { Caps } from './site-limits.ts'
 import { Wrong } from './wrong.ts'
 
 /** Returns the sites of a site file: `{"acme": {…}, …}`. Throws Wrong, naming site and field. */
-export async function readSites(bytes: Buffer): Promise<ReadonlyMap<SiteId, Site>> {
+export async function readSites(bytes: Buffer, caps?: Caps): Promise<ReadonlyMap<SiteId, Site>> {
   const sites = new Map<SiteId, Site>()
   for (const [name, value] of Object.entries(readObject(readJson(bytes), ''))) {
     const id = parseSiteId(name)
     if (id === undefined) {
       throw new Wrong('', `expected site ids of a-z 0-9 and -, at most 63, found ${JSON.stringify(name.slice(0, 64))}`)
     }
-    sites.set(id, await readSite(id, value, id, 'siteFile'))
+    sites.set(id, await readSite(id, value, id, 'siteFile', caps))
   }
   return sites
 }

@@ -8,6 +8,7 @@ import type { Key } from './keys.ts'
 import { type Licence, Licences } from './licence.ts'
 import { readOperatorKeys } from './operator.ts'
 import { readRevoked, readSites } from './site-file.ts'
+import type { Caps } from './site-limits.ts'
 import type { Site } from './site.ts'
 import { Signatures } from './token.ts'
 import { TrustConfigError } from './wrong.ts'
@@ -15,7 +16,8 @@ import { TrustConfigError } from './wrong.ts'
 export { LEEWAY_SECONDS, type Scope } from './claims.ts'
 export type { Licence } from './licence.ts'
 export { permissionMask, permissionWords, PRESENCE, READ, SEND } from './permissions.ts'
-export type { Site, SiteLimits } from './site.ts'
+export { type NodeLimits, readNodeLimits, type SiteLimits, UNKNOWN_SITE } from './site-limits.ts'
+export type { Site } from './site.ts'
 export { TrustConfigError } from './wrong.ts'
 
 /** Who a client is, and what it may do, in its site's word. */
@@ -68,6 +70,8 @@ export interface TrustOptions {
   operatorJwks?: string
   /** Path of the list of revoked licences. */
   revoked?: string
+  /** What any site gets at most, whatever its entry or its licence says. */
+  caps?: Caps
   clock: Clock
   warn: (message: string, facts: object) => void
   /** How often the files are looked at, 1 s if left out. */
@@ -76,7 +80,7 @@ export interface TrustOptions {
 
 /** Reads the files and returns what they say. Throws a TrustConfigError when one is missing or wrong. */
 export async function openTrust(options: TrustOptions): Promise<Trust> {
-  const { sites, operatorJwks, revoked, clock, warn, reloadMs = RELOAD_MS } = options
+  const { sites, operatorJwks, revoked, caps, clock, warn, reloadMs = RELOAD_MS } = options
   if (sites === undefined && operatorJwks === undefined) {
     throw new TrustConfigError('THROUGHLINE_SITES', 'expected this or THROUGHLINE_OPERATOR_JWKS, found neither')
   }
@@ -86,13 +90,18 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
   const siteFile =
     sites === undefined
       ? fixed<Sites>(new Map())
-      : await holdFile({ path: sites, variable: 'THROUGHLINE_SITES', parse: readSites, ...shared })
+      : await holdFile({
+          path: sites,
+          variable: 'THROUGHLINE_SITES',
+          parse: bytes => readSites(bytes, caps),
+          ...shared,
+        })
   try {
     const revokedFile =
       revoked === undefined
         ? fixed<Revoked>(new Set())
         : await holdFile({ path: revoked, variable: 'THROUGHLINE_REVOKED', parse: readRevoked, ...shared })
-    return new FileTrust({ operator, siteFile, revokedFile, listeners, clock, warn })
+    return new FileTrust({ operator, siteFile, revokedFile, listeners, caps, clock, warn })
   } catch (error) {
     siteFile.close()
     throw error
@@ -111,6 +120,7 @@ interface Parts {
   readonly siteFile: HeldFile<Sites>
   readonly revokedFile: HeldFile<Revoked>
   readonly listeners: Set<() => void>
+  readonly caps: Caps | undefined
   readonly clock: Clock
   readonly warn: Warn
 }
@@ -131,9 +141,9 @@ class FileTrust implements Trust {
   #version = 0
 
   constructor(parts: Parts) {
-    const { operator, siteFile, clock, warn } = parts
+    const { operator, siteFile, caps, clock, warn } = parts
     this.#parts = parts
-    this.#licences = new Licences(operator, id => this.isRevoked(id), clock)
+    this.#licences = new Licences(operator, id => this.isRevoked(id), clock, caps)
     this.#signatures = new Signatures({ sites: () => siteFile.value, licences: this.#licences, warn })
     this.#servers = new LRUCache({
       ...CACHED_TOKENS,

@@ -24,6 +24,8 @@ const metrics: Metrics = {
   published: ignore,
   delivered: ignore,
   gap: ignore,
+  rateLimited: ignore,
+  slowConsumer: ignore,
   busUp: ignore,
   busRoundtrip: ignore,
 }

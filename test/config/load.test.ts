@@ -33,6 +33,7 @@ await t.test('only the sites or the operator keys must be set; all else has a de
     apiListen: { host: '0.0.0.0', port: 8081 },
     adminListen: { host: '127.0.0.1', port: 9090 },
     bus: { kind: 'memory' },
+    trustProxy: [],
     prefix: 'tl',
     workers: 1,
     drainSeconds: 30,
@@ -57,6 +58,8 @@ await t.test('every variable is taken from the environment, and other programsâ€
       THROUGHLINE_SITES: 'a.json',
       THROUGHLINE_OPERATOR_JWKS: '{"keys":[]}',
       THROUGHLINE_REVOKED: 'c.json',
+      THROUGHLINE_LIMITS: '{}',
+      THROUGHLINE_TRUST_PROXY: '10.0.0.0/8, 2001:db8::/32,192.0.2.1,::1',
       THROUGHLINE_PREFIX: 'chat-1',
       THROUGHLINE_WORKERS: '2',
       THROUGHLINE_TLS_CERT: 'cert.pem',
@@ -73,6 +76,8 @@ await t.test('every variable is taken from the environment, and other programsâ€
       sites: 'a.json',
       operatorJwks: '{"keys":[]}',
       revoked: 'c.json',
+      limits: '{}',
+      trustProxy: ['10.0.0.0/8', '2001:db8::/32', '192.0.2.1/32', '::1/128'],
       prefix: 'chat-1',
       workers: 2,
       tlsCert: 'cert.pem',
@@ -102,6 +107,19 @@ await t.test('a wrong value is answered with the variable, what was expected and
     wrong('THROUGHLINE_LOG_LEVEL', 'INFO'),
     'expected one of fatal, error, warn, info, debug, trace, silent, found "INFO"',
   )
+  const proxies = 'THROUGHLINE_TRUST_PROXY: expected none, or networks such as 10.0.0.0/8,2001:db8::/32, found'
+  for (const text of [
+    '10.0.0.0/33',
+    '10.0.0/8',
+    '::/129',
+    'proxy',
+    '10.0.0.1,',
+    'none,10.0.0.1',
+    'fe80::1%eth0',
+    '10.0.0.0/-1',
+  ]) {
+    t.equal(wrong('THROUGHLINE_TRUST_PROXY', text), `${proxies} ${JSON.stringify(text)}`)
+  }
   t.match(wrong('THROUGHLINE_LOG_LEVEL', 'in\nfo'), String.raw`found "in\nfo"`, 'stays one line')
 })
 

@@ -3,6 +3,7 @@ import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { Refusal } from '../../src/protocol/refusal.ts'
+import type { Caps } from '../../src/trust/site-limits.ts'
 import { openTrust, type Trust } from '../../src/trust/trust.ts'
 
 /** The time of these tests, in seconds. */
@@ -67,6 +68,7 @@ export interface Setup {
   operator?: unknown
   revoked?: unknown
   reloadMs?: number
+  caps?: Caps
 }
 
 export interface Opened {
@@ -79,7 +81,7 @@ export interface Opened {
 }
 
 /** Opens trust on files with these contents, at NOW. Closed when the test ends. */
-export async function open(t: Test, { sites, operator, revoked, reloadMs = 5 }: Setup): Promise<Opened> {
+export async function open(t: Test, { sites, operator, revoked, reloadMs = 5, caps = {} }: Setup): Promise<Opened> {
   const folder = t.testdir()
   const path = (name: string): string => join(folder, `${name}.json`)
   const write = (name: string, content: unknown): void =>
@@ -92,6 +94,7 @@ export async function open(t: Test, { sites, operator, revoked, reloadMs = 5 }: 
     ...(sites === undefined ? {} : { sites: path('sites') }),
     ...(operator === undefined ? {} : { operatorJwks: JSON.stringify(operator) }),
     ...(revoked === undefined ? {} : { revoked: path('revoked') }),
+    caps,
     clock,
     warn: message => warnings.push(message),
     reloadMs,

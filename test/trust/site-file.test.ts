@@ -50,17 +50,41 @@ await t.test('a full site file is read, and limits left out have their defaults'
       publishes_per_second: 1,
       deliveries_per_second: 1,
       send_per_second: 1,
-      backpressure_bytes: 1,
+      backpressure_bytes: 65_536,
     },
     types: ['typing', 'call.*'],
   }
   const { trust } = await open(t, { sites: { acme, events: site(signer), data: site(signer) } })
   const identity = await trust.verifyUser(token(signer, user()))
   t.strictSame([...identity.site.origins], acme.origins)
-  t.strictSame(identity.site.limits, { frameBytes: 131_072, dataBytes: 1000, threads: 20 })
+  t.strictSame(identity.site.limits, {
+    connections: 1,
+    connectionsPerUser: 1,
+    threads: 20,
+    framesPerSecond: 1,
+    framesBurst: 1,
+    frameBytes: 131_072,
+    dataBytes: 1000,
+    publishesPerSecond: 1,
+    deliveriesPerSecond: 1,
+    sendPerSecond: 1,
+    backpressureBytes: 65_536,
+  })
   for (const iss of ['events', 'data']) {
     const { site } = await trust.verifyUser(token(signer, user({ iss })))
-    t.strictSame(site.limits, { frameBytes: 65_536, dataBytes: 65_536, threads: 1000 })
+    t.strictSame(site.limits, {
+      connections: Infinity,
+      connectionsPerUser: 1000,
+      threads: 1000,
+      framesPerSecond: 300,
+      framesBurst: 600,
+      frameBytes: 65_536,
+      dataBytes: 65_536,
+      publishesPerSecond: Infinity,
+      deliveriesPerSecond: Infinity,
+      sendPerSecond: 250,
+      backpressureBytes: 1_048_576,
+    })
   }
 })
 
@@ -117,6 +141,10 @@ await t.test('a wrong site file stops the start with the site, the field, and wh
     [change({ limits: { threads: 1.5 } }), /expected a positive integer, found a number that is not whole/],
     [change({ limits: { frame_bytes: 131_073 } }), /acme\.limits\.frame_bytes: expected at most 131072, found 131073/],
     [change({ limits: { data_bytes: 1_048_577 } }), /acme\.limits\.data_bytes: expected at most 1048576/],
+    [
+      change({ limits: { backpressure_bytes: 1 } }),
+      /acme\.limits\.backpressure_bytes: expected at least 65536, found 1/,
+    ],
     [change({ types: ['call*'] }), /acme\.types\[0\]: expected an event type such as/],
     [change({ types: ['*'] }), /acme\.types\[0\]: expected an event type/],
     [change({ types: 'typing' }), /acme\.types: expected a list, found a string/],

@@ -12,7 +12,7 @@ import { Batch, Results } from '../schemas.ts'
 const EVENTS = 1000
 
 /** `POST /v1/publish/batch`. */
-export function batchCall({ hub, metrics }: ApiParts): Call {
+export function batchCall({ hub, limits, metrics }: ApiParts): Call {
   return {
     path: '/v1/publish/batch',
     scope: 'publish',
@@ -23,10 +23,12 @@ export function batchCall({ hub, metrics }: ApiParts): Call {
       Results,
     ),
     async run(site, body) {
+      limits.publish(site)
       const { events } = readOnly(parseJson(body, 'batch'), ['events'])
       if (!Array.isArray(events) || events.length === 0 || events.length > EVENTS) {
         throw new Refusal('bad_field', `events is a list of 1 to ${EVENTS}`, { pointer: '/events' })
       }
+      limits.publishMore(site, events.length - 1)
       // All are handed over before the first is waited for, so they keep their order and share round trips.
       const outcomes = await Promise.all(events.map((event, i) => attempt(event, body, `/events/${i}`, site)))
       const refusals = outcomes.filter(outcome => outcome instanceof Refusal)

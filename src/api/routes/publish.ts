@@ -6,7 +6,7 @@ import { readEvent } from '../event.ts'
 import { Event, Published } from '../schemas.ts'
 
 /** `POST /v1/publish`. The way of an event begins here: see docs/architecture.md. */
-export function publishCall({ hub }: ApiParts): Call {
+export function publishCall({ hub, limits }: ApiParts): Call {
   return {
     path: '/v1/publish',
     scope: 'publish',
@@ -17,6 +17,7 @@ export function publishCall({ hub }: ApiParts): Call {
       Published,
     ),
     async run(site, body) {
+      limits.publish(site)
       return hub.publish(site.id, readEvent(parseJson(body, 'event'), body, '', site.limits.dataBytes))
     },
   }
