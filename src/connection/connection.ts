@@ -139,9 +139,9 @@ export class Connection {
   authenticate(identity: UserIdentity): void {
     const { user, site } = identity
     this.#services.log.debug({ connection: this.id, address: this.seat.address, site: site.id, user }, 'connected')
+    if (this.#identity === undefined) this.seat.authenticated()
     this.#identity = identity
     this.#webOrigin = undefined
-    this.seat.authenticated()
   }
 
   /** Closes it if more waits for its client than its site allows. */
