@@ -5,10 +5,10 @@ import { closeCode, TOO_MUCH, TOO_SLOW } from '../protocol/codes.ts'
 import { decodeFrame, decodeId, type ClientFrame } from '../protocol/decode.ts'
 import type { ConnectionId, ThreadId } from '../protocol/ids.ts'
 import { Refusal } from '../protocol/refusal.ts'
-import { threadOf, threadTopic, type Topic } from '../protocol/topic.ts'
-import { permissionWords, READ, type SiteLimits, UNKNOWN_SITE, type UserIdentity } from '../trust/trust.ts'
+import type { Topic } from '../protocol/topic.ts'
+import { type SiteLimits, UNKNOWN_SITE, type UserIdentity } from '../trust/trust.ts'
 import { connect } from './connect.ts'
-import { type Grant, unexpired } from './grant.ts'
+import type { Grant } from './access.ts'
 import { refresh } from './refresh.ts'
 import type { Services } from './services.ts'
 import type { Socket } from './socket.ts'
@@ -39,10 +39,11 @@ export class Connection {
   readonly phase: number
   /** What it takes up of the limits. */
   readonly seat: Seat
+  /** What grants allow beside the token. */
+  grants: ReadonlyMap<ThreadId, Grant> | undefined
   readonly #socket: Socket
   readonly #services: Services
   #identity: UserIdentity | undefined
-  #grants: ReadonlyMap<ThreadId, Grant> | undefined
   #closed = false
   #working: Promise<void> | undefined
   #waiting = 0
@@ -130,18 +131,10 @@ export class Connection {
     this.#services.log.debug({ connection: this.id, site: site?.id, user, code }, 'closed')
   }
 
-  /** What grants allow beside the token. */
-  get grants(): ReadonlyMap<ThreadId, Grant> | undefined {
-    return this.#grants
-  }
-
   /** Takes over what a token says: the first, or the one of a refresh. */
   authenticate(identity: UserIdentity): void {
-    const { user, site } = identity
-    this.#services.log.debug({ connection: this.id, address: this.seat.address, site: site.id, user }, 'connected')
-    if (this.#identity === undefined) this.seat.authenticated()
+    if (this.#identity === undefined) this.#accepted(identity)
     this.#identity = identity
-    this.#webOrigin = undefined
   }
 
   /** Closes it if more waits for its client than its site allows. */
@@ -153,48 +146,9 @@ export class Connection {
     this.close(TOO_SLOW.close, TOO_SLOW.reason)
   }
 
-  takeGrants(grants: readonly (readonly [ThreadId, Grant])[]): void {
-    const all = new Map([...(this.#grants ?? []), ...grants])
-    if (all.size > this.#identity!.site.limits.threads) throw new Refusal('thread_limit', 'in grants')
-    this.#grants = all
-  }
-
-  /** Forgets the grants that have expired, and leaves their threads. `now` is in seconds. */
-  expireGrants(now: number): void {
-    if (this.#grants === undefined) return
-    const left = unexpired(this.#grants, now)
-    if (left?.size === this.#grants.size) return
-    this.#grants = left
-    this.leaveForbidden()
-  }
-
-  /** Replaces what may be done in a thread, and tells the client (CONTRACT 19). `permissions` is a mask. */
-  permit(thread: ThreadId, permissions: number): void {
-    const identity = this.#identity!
-    const threads = new Map(identity.threads)
-    if (permissions === 0) threads.delete(thread)
-    else threads.set(thread, permissions)
-    this.#identity = { ...identity, threads }
-    if (this.#grants?.has(thread) === true) {
-      this.#grants = new Map([...this.#grants].filter(([other]) => other !== thread))
-    }
-    this.#obey(thread)
-  }
-
-  /** Takes a thread out of what was allowed at or before `at`, in seconds. */
-  revoke(thread: ThreadId, at: number): void {
-    const { threads, issuedAt } = this.#identity!
-    const grant = this.#grants?.get(thread)
-    if ((threads.has(thread) && issuedAt <= at) || (grant !== undefined && grant.issuedAt <= at)) this.permit(thread, 0)
-  }
-
-  /** Leaves the threads that may not be read any more, and says so. */
-  leaveForbidden(): void {
-    if (this.#closed) return
-    for (const topic of this.#socket.getTopics()) {
-      const thread = threadOf(topic as Topic)
-      if (thread !== undefined && (this.#permissions(thread) & READ) === 0) this.#obey(thread)
-    }
+  /** Replaces what the token allows in threads. */
+  allow(threads: ReadonlyMap<ThreadId, number>): void {
+    this.#identity = { ...this.#identity!, threads }
   }
 
   join(topics: readonly Topic[]): void {
@@ -209,8 +163,8 @@ export class Connection {
     return !this.#closed && this.#socket.isSubscribed(topic)
   }
 
-  topicCount(): number {
-    return this.#closed ? 0 : this.#socket.getTopics().length
+  topics(): readonly Topic[] {
+    return this.#closed ? [] : (this.#socket.getTopics() as Topic[])
   }
 
   /** Publishes to a topic's other subscribers on this node, and sends this one something else, or nothing. */
@@ -220,14 +174,10 @@ export class Connection {
     if (instead !== undefined) this.#socket.send(instead)
   }
 
-  #permissions(thread: ThreadId): number {
-    return (this.#identity!.threads.get(thread) ?? 0) | (this.#grants?.get(thread)?.permissions ?? 0)
-  }
-
-  #obey(thread: ThreadId): void {
-    const permissions = this.#permissions(thread)
-    if ((permissions & READ) === 0) this.leave([threadTopic(this.#identity!.site.id, thread)])
-    this.send({ op: 'members', thread, perms: permissionWords(permissions) })
+  #accepted({ user, site }: UserIdentity): void {
+    this.#services.log.debug({ connection: this.id, address: this.seat.address, site: site.id, user }, 'connected')
+    this.#webOrigin = undefined
+    this.seat.authenticated()
   }
 
   get #limits(): SiteLimits {

@@ -3,6 +3,7 @@ import { every, type Cancel } from '../lib/clock.ts'
 import { randomId } from '../lib/random.ts'
 import type { ConnectionId } from '../protocol/ids.ts'
 import { Refusal } from '../protocol/refusal.ts'
+import { expireGrants } from './access.ts'
 import { Connection } from './connection.ts'
 import type { Services } from './services.ts'
 import type { Socket } from './socket.ts'
@@ -104,7 +105,7 @@ export class Connections {
       }
       if ((identity.expires + EXPIRY_LEEWAY) * 1000 <= now) connection.refuse(new Refusal('token_expired'))
       else if (connection.phase === beat) connection.send('{"op":"ping"}')
-      connection.expireGrants(now / 1000 - EXPIRY_LEEWAY)
+      expireGrants(connection, now / 1000 - EXPIRY_LEEWAY)
     }
   }
 

@@ -1,16 +1,7 @@
-import type { ThreadId } from '../protocol/ids.ts'
 import type { Json } from '../protocol/raw-json.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import type { Connection } from './connection.ts'
 import type { Services } from './services.ts'
-
-/** What a grant allows in one thread. */
-export interface Grant {
-  readonly permissions: number
-  /** Seconds since the epoch, like `expires`. */
-  readonly issuedAt: number
-  readonly expires: number
-}
 
 /**
  * Adds what a grant allows to what a connection may do (DESIGN §4). Returns what is wrong with the grant, if anything: it
@@ -25,18 +16,13 @@ export async function takeGrant(connection: Connection, text: Json, { trust }: S
       throw new Refusal('token_user', "the grant is another user's than this connection")
     }
     const { issuedAt, expires } = grant
-    connection.takeGrants(
-      [...grant.threads].map(([thread, permissions]) => [thread, { permissions, issuedAt, expires }]),
-    )
+    const all = new Map(connection.grants)
+    for (const [thread, permissions] of grant.threads) all.set(thread, { permissions, issuedAt, expires })
+    if (all.size > site.limits.threads) throw new Refusal('thread_limit', 'in grants')
+    connection.grants = all
     return undefined
   } catch (error) {
     if (error instanceof Refusal) return error
     throw error
   }
-}
-
-/** Returns grants that still count at `now`, in seconds; undefined when there are none. */
-export function unexpired(grants: ReadonlyMap<ThreadId, Grant>, now: number): Map<ThreadId, Grant> | undefined {
-  const left = new Map([...grants].filter(([, { expires }]) => expires > now))
-  return left.size === 0 ? undefined : left
 }

@@ -1,5 +1,6 @@
 import type { ClientFrame } from '../protocol/decode.ts'
 import { Refusal } from '../protocol/refusal.ts'
+import { leaveForbidden } from './access.ts'
 import { checkStillTrusted, readLicence, readToken } from './connect.ts'
 import type { Connection } from './connection.ts'
 import type { Services } from './services.ts'
@@ -18,5 +19,5 @@ export async function refresh(connection: Connection, { id, fields }: ClientFram
   checkStillTrusted(identity, services)
   connection.authenticate(identity)
   connection.send({ op: 'refreshed', id, expires: identity.expires })
-  connection.leaveForbidden()
+  leaveForbidden(connection)
 }

@@ -4,10 +4,10 @@ import type { Json } from '../protocol/raw-json.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import { threadTopic } from '../protocol/topic.ts'
 import { READ } from '../trust/trust.ts'
+import { refusalIn } from './access.ts'
 import type { Connection } from './connection.ts'
 import { takeGrant } from './grant.ts'
 import { join, readSince } from './join.ts'
-import { refusalIn } from './permission.ts'
 import type { Services } from './services.ts'
 
 /** The user's own topic and the site's, which every connection has. */
@@ -61,7 +61,7 @@ function sort(
   const { site } = connection.identity!
   const allowed: ThreadId[] = []
   const refused = new Map<ThreadId, Refusal>()
-  let room = site.limits.threads + OWN_TOPICS - connection.topicCount()
+  let room = site.limits.threads + OWN_TOPICS - connection.topics().length
   for (const thread of asked) {
     const refusal = refusalIn(connection, thread, READ, services.hub)
     if (refusal !== undefined) refused.set(thread, fault ?? refusal)

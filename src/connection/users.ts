@@ -2,6 +2,7 @@ import type { Notice, Revocations } from '../bus/notice.ts'
 import type { Audience } from '../hub/audience.ts'
 import { DISCONNECTED } from '../protocol/codes.ts'
 import { userTopic, type Topic } from '../protocol/topic.ts'
+import { permit, revoke } from './access.ts'
 import type { Connection } from './connection.ts'
 
 /** This node's authenticated connections by user. */
@@ -25,7 +26,7 @@ export class Users implements Audience {
 
   told(user: Topic, notice: Notice): void {
     for (const connection of this.#of(user)) {
-      if (notice.kind === 'members') connection.permit(notice.thread, notice.permissions)
+      if (notice.kind === 'members') permit(connection, notice.thread, notice.permissions)
       else connection.close(DISCONNECTED, notice.reason)
     }
   }
@@ -36,7 +37,7 @@ export class Users implements Audience {
         connection.close(DISCONNECTED, 'token_revoked')
         continue
       }
-      for (const [thread, at] of threads) connection.revoke(thread, at)
+      for (const [thread, at] of threads) revoke(connection, thread, at)
     }
   }
 
