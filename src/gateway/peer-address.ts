@@ -1,6 +1,6 @@
 import { BlockList, isIPv6 } from 'node:net'
 import type * as UWS from 'uws-20.56'
-import { ipOfBytes, networkOf, parseIp } from '../lib/ip.ts'
+import { networkOf, parseIp } from '../lib/ip.ts'
 import type { Peer } from '../limits/addresses.ts'
 import type { Log } from '../observe/log.ts'
 
@@ -22,24 +22,28 @@ export class PeerAddresses {
 
   /** Returns whom an upgrade is from. To be called in its handler. */
   of(response: UWS.HttpResponse, request: UWS.HttpRequest): Peer {
-    const socket = ipOfBytes(new Uint8Array(response.getRemoteAddress()))
+    const socket = readIp(response.getRemoteAddressAsText())
     if (socket === undefined) return UNKNOWN
-    const address = this.#trusts(socket) ? this.#behind(socket, response, request) : socket
-    if (address === socket && !this.#warned) this.#warn(socket, request)
-    return { address, network: this.#isOurs(address) ? undefined : networkOf(address) }
+    if (!this.#trusts(socket)) {
+      if (!this.#warned) this.#warn(socket, request)
+      return limited(socket)
+    }
+    const client = this.#behind(response, request)
+    // A proxy that tells nothing is not limited: behind it stands everybody.
+    return client === undefined ? { address: socket, network: undefined } : limited(client)
   }
 
-  /** Returns whom a trusted proxy speaks for; itself if that cannot be made out. */
-  #behind(proxy: string, response: UWS.HttpResponse, request: UWS.HttpRequest): string {
+  /** Returns whom a trusted proxy speaks for, undefined if that cannot be made out. */
+  #behind(response: UWS.HttpResponse, request: UWS.HttpRequest): string | undefined {
     // A PROXY protocol header stands before the request, so it is from the proxy that is nearest to us.
-    const proxied = ipOfBytes(new Uint8Array(response.getProxiedRemoteAddress())) ?? proxy
-    if (!this.#trusts(proxied)) return proxied
+    const proxied = readIp(response.getProxiedRemoteAddressAsText())
+    if (proxied !== undefined && !this.#trusts(proxied)) return proxied
     // getHeader would return the first line of several; the last is the nearest proxy's, the first may be the client's.
     const lines: string[] = []
     request.forEach((name, value) => {
       if (name === 'x-forwarded-for') lines.push(value)
     })
-    return this.#nearestUntrusted(lines.join(',')) ?? proxied
+    return this.#nearestUntrusted(lines.join(','))
   }
 
   /** Returns the right-most address that is no trusted proxy: what stands left of it, the client may have written. */
@@ -57,19 +61,24 @@ export class PeerAddresses {
     return this.#trusted !== undefined && contains(this.#trusted, address)
   }
 
-  /** This machine and the proxies are not limited: behind them stands everybody. */
-  #isOurs(address: string): boolean {
-    return address.startsWith('127.') || address === LOOPBACK_V6 || this.#trusts(address)
-  }
-
   #warn(socket: string, request: UWS.HttpRequest): void {
-    if (request.getHeader('x-forwarded-for') === '' || !contains(PRIVATE, socket) || this.#trusts(socket)) return
+    if (request.getHeader('x-forwarded-for') === '' || !contains(PRIVATE, socket)) return
     this.#warned = true
     this.#log.warn(
       { address: socket },
       'a proxy sends X-Forwarded-For and is not believed, so all its clients count as one address: name it in THROUGHLINE_TRUST_PROXY',
     )
   }
+}
+
+/** This machine is not limited: it is a proxy's, or a test's. */
+function limited(address: string): Peer {
+  const own = address.startsWith('127.') || address === LOOPBACK_V6
+  return { address, network: own ? undefined : networkOf(address) }
+}
+
+function readIp(text: ArrayBuffer): string | undefined {
+  return parseIp(Buffer.from(text).toString('latin1'))
 }
 
 /** Reads an entry of X-Forwarded-For: an address, which some proxies put in brackets or write with its port. */

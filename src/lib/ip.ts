@@ -17,13 +17,6 @@ export function parseIp(text: string): string | undefined {
   return fromGroups([...left, ...zeros, ...right].map(group => parseInt(group, 16)))
 }
 
-/** Returns the address that 4 or 16 bytes are, written as above; undefined for any other number of bytes. */
-export function ipOfBytes(bytes: Uint8Array): string | undefined {
-  if (bytes.length === 4) return bytes.join('.')
-  if (bytes.length !== 16) return undefined
-  return fromGroups(Array.from({ length: GROUPS }, (_, i) => (bytes[i * 2]! << 8) | bytes[i * 2 + 1]!))
-}
-
 /** Returns what of an address one customer has: for IPv6 its /64, since each host may use any address in it. */
 export function networkOf(ip: string): string {
   return ip.includes(':') ? `${ip.split(':', 4).join(':')}::/64` : ip
