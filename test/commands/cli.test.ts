@@ -90,6 +90,18 @@ await t.test('a wrong configuration ends with exit code 78 and the one line that
   )
   refused(
     t,
+    await serve(`THROUGHLINE_SITES=none.json THROUGHLINE_LIMITS='{"connections": 0}'`),
+    78,
+    /^THROUGHLINE_LIMITS: connections: expected a positive integer, found 0\n$/,
+  )
+  refused(
+    t,
+    await serve('THROUGHLINE_SITES=none.json THROUGHLINE_TRUST_PROXY=10.0.0.0/33'),
+    78,
+    /^THROUGHLINE_TRUST_PROXY: expected none, or networks such as .*, found "10.0.0.0\/33"\n$/,
+  )
+  refused(
+    t,
     await folder.run('serve', '--config', 'none.conf'),
     78,
     /^--config: expected a readable file, found none at none.conf/,
