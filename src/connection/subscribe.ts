@@ -23,7 +23,7 @@ export async function subscribe(
   services: Services,
 ): Promise<void> {
   const since = readSince(fields.since)
-  const asked = readThreads(fields.threads)
+  const asked = readThreads(fields.threads, connection.identity!.site.limits.threads)
   const fault = fields.grant === undefined ? undefined : await takeGrant(connection, fields.grant, services)
   const site = connection.identity!.site.id
   const topics = (threads: readonly ThreadId[]) => threads.map(thread => threadTopic(site, thread))
@@ -40,9 +40,11 @@ export async function subscribe(
   connection.send({ op: 'subscribed', id, chains, ...(refused.size === 0 ? {} : { refused: describe(refused) }) })
 }
 
-/** Reads a list of thread ids; doubles are removed. */
-export function readThreads(value: Json | undefined): ThreadId[] {
-  if (!Array.isArray(value) || value.length === 0) throw new Refusal('bad_field', 'threads is a list of thread ids')
+/** Reads a list of at most so many thread ids; doubles are removed. More would be an answer many times the frame's size. */
+export function readThreads(value: Json | undefined, most: number): ThreadId[] {
+  if (!Array.isArray(value) || value.length === 0 || value.length > most) {
+    throw new Refusal('bad_field', `threads is a list of 1 to ${most} thread ids`)
+  }
   const threads = value.map(item => {
     const thread = parseThreadId(item)
     if (thread === undefined) throw new Refusal('bad_id', 'in threads')
