@@ -6,7 +6,7 @@ import type { Metrics } from '../observe/metrics.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import type { Topic } from '../protocol/topic.ts'
 import { type Keys, PARTITIONS, partitionOf, slotOf } from '../redis/keys.ts'
-import type { LinkEvents, RedisLink } from '../redis/link.ts'
+import { isTimeout, type LinkEvents, type RedisLink } from '../redis/link.ts'
 import type { Bus, BusListener, Known, Placed, Publication } from './bus.ts'
 import { Eras } from './eras.ts'
 import { GAP, NOTICE, readBusFrame } from './frame.ts'
@@ -203,7 +203,7 @@ export class RedisBus implements Bus, LinkEvents {
     }
     if (this.#pulse.lost) {
       this.interrupted(`${Pulse.ALLOWED} ticks did not come back`)
-      this.#link.reconnectSubscriber()
+      this.#link.reconnect()
       return
     }
     this.#tick().catch((error: unknown) => this.#log.warn(errorFacts(error), 'a tick could not be sent'))
@@ -236,6 +236,8 @@ export class RedisBus implements Bus, LinkEvents {
       this.#listener?.busChanged(true)
     } catch (error) {
       this.#log.warn({ error: errorFacts(error).error }, 'the bus is not yet back')
+      // Half-open links stay silent for ever (pulse.ts).
+      if (isTimeout(error)) this.#link.reconnect()
     } finally {
       this.#recovering = false
     }

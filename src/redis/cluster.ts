@@ -77,7 +77,7 @@ export class ClusterLink implements RedisLink {
     return new Map(found)
   }
 
-  reconnectSubscriber(): void {
+  reconnect(): void {
     this.#cluster.disconnect(true)
     this.#events?.interrupted('the cluster is connected anew')
   }

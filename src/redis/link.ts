@@ -31,8 +31,8 @@ export interface RedisLink {
   primaryOf(slot: number): string | undefined
   /** Returns the run id of each primary by name: another one than before means another memory (DESIGN §7, eras). */
   runIds(): Promise<ReadonlyMap<string, string>>
-  /** Drops the subscribing connections and makes them anew: for links that look alive and are not. */
-  reconnectSubscriber(): void
+  /** Drops all connections and makes them anew: for links that look alive and are not. */
+  reconnect(): void
   close(): void
 }
 
@@ -46,3 +46,8 @@ export interface LinkEvents {
 
 /** Milliseconds that any command may take, so that a publish is answered within 5 s (CONTRACT 27). */
 export const COMMAND_TIMEOUT = 4000
+
+/** Tells whether a command failed because no answer came, not even a refusal. */
+export function isTimeout(error: unknown): boolean {
+  return error instanceof Error && error.message === 'Command timed out'
+}

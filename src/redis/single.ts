@@ -90,7 +90,8 @@ export class SingleLink implements RedisLink {
     return new Map([['', runIdIn(await this.#commands.info('server'))]])
   }
 
-  reconnectSubscriber(): void {
+  reconnect(): void {
+    this.#commands.disconnect(true)
     this.#subscriber.disconnect(true)
   }
 

@@ -61,7 +61,9 @@ export class Scene {
   /** Starts the nodes and lets the clients connect. */
   static async open(t: Test, options: SceneOptions): Promise<Scene> {
     const scene = new Scene(t, options)
-    await Promise.all(options.buses.map(bus => scene.start(bus)))
+    const nodes = await Promise.all(options.buses.map(bus => scene.start(bus)))
+    // In the order of their buses, whichever was ready first.
+    scene.nodes.splice(0, nodes.length, ...nodes)
     for (const client of scene.clients) client.connect()
     await scene.quiet()
     return scene

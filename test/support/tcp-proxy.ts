@@ -6,6 +6,8 @@ import type { Teardown } from './relay.ts'
 interface Link {
   readonly near: Socket
   readonly far: Socket
+  /** Whether a SUBSCRIBE has gone through it. */
+  subscribes: boolean
   /** Stalled links stay so: a middlebox that has forgotten a connection does not remember it. */
   stalled: boolean
 }
@@ -42,12 +44,14 @@ export class TcpProxy {
     return `redis://${HOST}:${this.port}`
   }
 
-  /** Lets the links of now go silent in both directions, without a sign to either end. Later ones work. */
-  stall(): void {
+  /**
+   * Lets the links of now go silent in both directions, without a sign to either end: all, or those that subscribe, or
+   * those that do not. Later ones work.
+   */
+  stall(which: 'all' | 'subscribing' | 'commanding' = 'all'): void {
     for (const link of this.#links) {
+      if (which !== 'all' && link.subscribes !== (which === 'subscribing')) continue
       link.stalled = true
-      link.near.pause()
-      link.far.pause()
     }
   }
 
@@ -82,19 +86,24 @@ export class TcpProxy {
     }
     const far = connect({ ...this.#target, noDelay: true })
     near.setNoDelay(true)
-    const link: Link = { near, far, stalled: false }
+    const link: Link = { near, far, subscribes: false, stalled: false }
     this.#links.add(link)
+    near.on('data', (bytes: Buffer) => {
+      link.subscribes ||= /\bsubscribe\b/i.test(bytes.toString('latin1'))
+    })
     this.#forward(link, near, far)
     this.#forward(link, far, near)
   }
 
   #forward(link: Link, from: Socket, to: Socket): void {
-    from.on('data', bytes => to.write(bytes))
+    from.on('data', bytes => {
+      if (!link.stalled) to.write(bytes)
+    })
     from.on('error', () => {})
     from.on('close', () => {
-      this.#links.delete(link)
       // The other end of a stalled link learns nothing, not even this.
       if (!link.stalled) to.destroy()
+      if (to.destroyed) this.#links.delete(link)
     })
   }
 }
