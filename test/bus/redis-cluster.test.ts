@@ -3,7 +3,7 @@ import { busContract } from '../contract/bus.ts'
 import { noticeContract } from '../contract/bus-notices.ts'
 import { sharedBusContract } from '../contract/bus-shared.ts'
 import { newPrefix, openNode, say, sayAll, threads, valid } from '../contract/node.ts'
-import { startCluster } from '../support/redis.ts'
+import { moveSlot, startCluster } from '../support/redis.ts'
 import { until } from '../support/until.ts'
 import { on } from './open.ts'
 
@@ -69,13 +69,7 @@ await t.test('a slot that moves to another master takes its topics along', async
   const before = await sayAll(bus, topics)
   const [from, to] = [valid(masters[0]), valid(masters[1])]
   const key = valid((await from.entries()).find(entry => entry.key.includes('thread:'))).key
-  const slot = await from.cli('CLUSTER', 'KEYSLOT', key)
-  const [fromId, toId] = await Promise.all([from, to].map(master => master.cli('CLUSTER', 'MYID')))
-  await to.cli('CLUSTER', 'SETSLOT', slot, 'IMPORTING', valid(fromId))
-  await from.cli('CLUSTER', 'SETSLOT', slot, 'MIGRATING', valid(toId))
-  const keys = (await from.cli('CLUSTER', 'GETKEYSINSLOT', slot, 1000)).split('\n')
-  await from.cli('MIGRATE', '127.0.0.1', to.port, '', 0, 5000, 'KEYS', ...keys)
-  for (const master of [to, from, valid(masters[2])]) await master.cli('CLUSTER', 'SETSLOT', slot, 'NODE', valid(toId))
+  await moveSlot(key, from, to, masters)
 
   let placed = before
   const isHeard = async (): Promise<boolean> => {

@@ -182,12 +182,14 @@ export async function startRedis(t: Test, settings: Settings = {}): Promise<Redi
 
 export interface SentinelSetup {
   readonly address: RedisAddress
+  /** The same for the relay's configuration. */
+  readonly url: string
   readonly sentinel: RedisServer
   readonly servers: readonly [RedisServer, RedisServer]
   /** Returns the server that the sentinel calls master. */
-  master(): Promise<RedisServer>
+  readonly master: () => Promise<RedisServer>
   /** Makes the replica the master, and resolves when the sentinel says so. */
-  failover(): Promise<void>
+  readonly failover: () => Promise<void>
 }
 
 /** Starts a master, one replica and one sentinel that decides alone. */
@@ -210,6 +212,7 @@ export async function startSentinel(t: Test): Promise<SentinelSetup> {
 
   return {
     address: { kind: 'sentinel', sentinels: [sentinel.address], name, login: {} },
+    url: `redis+sentinel://${HOST}:${sentinel.port}/${name}`,
     sentinel,
     servers,
     master,
@@ -236,29 +239,55 @@ function sentinelArgs(name: string, port: number) {
   }
 }
 
+const MASTERS = 3
+
 export interface ClusterSetup {
   readonly address: RedisAddress
+  /** The same for the relay's configuration. */
+  readonly url: string
   readonly masters: readonly RedisServer[]
 }
 
-/** Starts a cluster of three masters without replicas; takes about 4 s. */
-export async function startCluster(t: Test): Promise<ClusterSetup> {
+/** Starts a cluster of three masters, each with so many replicas (none unless told); takes about 4 s. */
+export async function startCluster(t: Test, replicas = 0): Promise<ClusterSetup> {
   const buses = new Map<RedisServer, number>()
-  for (let i = 0; i < 3; i++) {
+  for (let i = 0; i < MASTERS * (1 + replicas); i++) {
     const bus = await freePort()
-    // With full coverage the loss of one master would stop the other two as well.
-    const settings = { 'cluster-enabled': 'yes', 'cluster-port': bus, 'cluster-require-full-coverage': 'no' }
+    const settings = {
+      'cluster-enabled': 'yes',
+      'cluster-port': bus,
+      // With full coverage the loss of one master would stop the other two as well.
+      'cluster-require-full-coverage': 'no',
+      'cluster-node-timeout': replicas === 0 ? 15_000 : 1500,
+    }
     buses.set(await startRedis(t, settings), bus)
   }
-  const masters = [...buses.keys()]
+  const masters = [...buses.keys()].slice(0, MASTERS)
   const nodes = [...buses].map(([{ port }, bus]) => `${HOST}:${port}@${bus}`)
-  await runCli(['--cluster', 'create', ...nodes, '--cluster-yes'])
+  await runCli(['--cluster', 'create', ...nodes, '--cluster-replicas', String(replicas), '--cluster-yes'])
   const isWhole = async (server: RedisServer): Promise<boolean> => {
     const info = await server.cli('CLUSTER', 'INFO')
     return info.includes('cluster_state:ok') && info.includes('cluster_slots_ok:16384')
   }
   await until(async () => (await Promise.all(masters.map(isWhole))).every(Boolean), { what: 'the cluster to be whole' })
-  return { address: { kind: 'cluster', nodes: masters.map(({ address }) => address), login: {} }, masters }
+  const url = `redis+cluster://${masters.map(({ port }) => `${HOST}:${port}`).join(',')}`
+  return { address: { kind: 'cluster', nodes: masters.map(({ address }) => address), login: {} }, url, masters }
+}
+
+/** Moves the slot of a key, with all that is in it, from one master to another. */
+export async function moveSlot(
+  key: string,
+  from: RedisServer,
+  to: RedisServer,
+  masters: readonly RedisServer[],
+): Promise<void> {
+  const slot = await from.cli('CLUSTER', 'KEYSLOT', key)
+  const [fromId, toId] = await Promise.all([from.cli('CLUSTER', 'MYID'), to.cli('CLUSTER', 'MYID')])
+  await to.cli('CLUSTER', 'SETSLOT', slot, 'IMPORTING', fromId)
+  await from.cli('CLUSTER', 'SETSLOT', slot, 'MIGRATING', toId)
+  const keys = (await from.cli('CLUSTER', 'GETKEYSINSLOT', slot, 1000)).split('\n')
+  await from.cli('MIGRATE', HOST, to.port, '', 0, 5000, 'KEYS', ...keys)
+  for (const master of masters) await master.cli('CLUSTER', 'SETSLOT', slot, 'NODE', toId)
 }
 
 // An empty value must reach redis-server as an empty word, one with a space in it as two.

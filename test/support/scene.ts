@@ -135,7 +135,7 @@ export class Scene {
     const whole = (): boolean => this.clients.every(client => client.missing().length === 0)
     await this.quiet()
       .then(() => until(whole, { ms: HEALS_WITHIN, what: 'the account to close' }))
-      .catch(t.comment)
+      .catch((error: unknown) => t.comment(error))
     const account = this.account()
     t.comment(`${fault}: ${this.#words(account)} (SEED=${SEED})`)
     t.match(account, { missing: 0, doubled: 0, unordered: 0 }, `the account closes: ${this.#unrest()}`)

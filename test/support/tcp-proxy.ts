@@ -58,8 +58,8 @@ export class TcpProxy {
   /** Ends the links of now with a reset. Later ones work. */
   cut(): void {
     for (const { near, far } of this.#links) {
-      near.resetAndDestroy()
-      far.resetAndDestroy()
+      reset(near)
+      reset(far)
     }
   }
 
@@ -81,7 +81,7 @@ export class TcpProxy {
 
   #open(near: Socket): void {
     if (!this.#letsIn) {
-      near.resetAndDestroy()
+      reset(near)
       return
     }
     const far = connect({ ...this.#target, noDelay: true })
@@ -106,4 +106,10 @@ export class TcpProxy {
       if (to.destroyed) this.#links.delete(link)
     })
   }
+}
+
+function reset(socket: Socket): void {
+  // One that is shutting down cannot be reset, and Node 20 would never end after it was tried.
+  if (socket.writableEnded) socket.destroy()
+  else socket.resetAndDestroy()
 }
