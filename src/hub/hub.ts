@@ -1,6 +1,6 @@
 import type { Bus, BusListener, Delivery } from '../bus/bus.ts'
 import type { Notice, Revocations } from '../bus/notice.ts'
-import { every, type Cancel, type Clock } from '../lib/clock.ts'
+import { after, every, type Cancel, type Clock } from '../lib/clock.ts'
 import { errorFacts, type Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { chainState, unknownState, type ChainState } from '../protocol/chain.ts'
@@ -21,6 +21,9 @@ export interface HubOptions {
   readonly metrics: Metrics
   readonly log: Log
 }
+
+/** Milliseconds until chains are compared again when that has failed though the bus is up. */
+const RETRY = 1000
 
 /** This node's topics: what is published goes to the bus, what the bus brings goes to the sockets that listen. */
 export class Hub implements BusListener {
@@ -131,11 +134,11 @@ export class Hub implements BusListener {
 
   erasChanged(concerns: (topic: Topic) => boolean): void {
     const topics = [...this.#chains.topics()].filter(concerns)
-    this.#retryWhenUp(gapForEra(this.#parts(), topics))
+    this.#untilDone(() => gapForEra(this.#parts(), topics))
   }
 
   busChanged(up: boolean): void {
-    if (up) this.#retryWhenUp(this.#resync())
+    if (up) this.#untilDone(() => this.#resync())
     else this.#outlet?.broadcast('{"op":"status","bus":"down"}')
   }
 
@@ -164,10 +167,14 @@ export class Hub implements BusListener {
     this.#outlet?.broadcast('{"op":"status","bus":"up"}')
   }
 
-  #retryWhenUp(work: Promise<void>): void {
-    work.catch((error: unknown) =>
-      this.#options.log.warn(errorFacts(error), 'chains could not be compared; it is tried again when the bus is up'),
-    )
+  /** Compares chains, again and again until it is done; not while the bus is down, since its return compares all. */
+  #untilDone(compare: () => Promise<void>): void {
+    compare().catch((error: unknown) => {
+      this.#options.log.warn(errorFacts(error), 'chains could not be compared; it is tried again')
+      after(RETRY, () => {
+        if (this.busUp) this.#untilDone(compare)
+      })
+    })
   }
 
   #parts(): GapParts {
