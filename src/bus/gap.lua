@@ -13,7 +13,7 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 for i = 2, #KEYS, 2 do
-  local stamp = math.max(now, (tonumber(redis.call('GET', KEYS[i])) or since) + 1)
+  local stamp = math.max(now, (tonumber(redis.call('GET', KEYS[i])) or 0) + 1, since + 1)
   redis.call('SET', KEYS[i], string.format('%.0f', stamp), 'EX', HEAD_TTL)
   redis.call(ARGV[1], KEYS[i + 1], '1g' .. string.format('%016.0f', stamp) .. '000')
 end

@@ -29,8 +29,9 @@ for i = 2, #KEYS, width do
     local stamp, frame = 0, before .. after
     if kind == 'o' then
       -- Stamps have 16 digits and are exact in a double; tostring would write 1.7e+15.
-      local prev = tonumber(redis.call('GET', head)) or since
-      stamp = math.max(now, prev + 1, since + 1)
+      -- A head from before the era is none: the first event of an era must not fit to anything that a client knows.
+      local prev = math.max(tonumber(redis.call('GET', head)) or 0, since)
+      stamp = math.max(now, prev + 1)
       local text = string.format('%.0f', stamp)
       redis.call('SET', head, text, 'EX', HEAD_TTL)
       frame = before .. text .. ',"prev":' .. string.format('%.0f', prev) .. after
