@@ -54,6 +54,7 @@ export class RedisBus implements Bus, LinkEvents {
   readonly firstUp: Promise<void>
   #firstUp: () => void = () => {}
   #listener: BusListener | undefined
+  /** The newest stamp or head that clients of this node may know: an era must begin after it. */
   #newest = 0
   #newEras = new Set<number>()
   #up = false
@@ -107,7 +108,10 @@ export class RedisBus implements Bus, LinkEvents {
     await this.#inParts(topics, async part => {
       const { since, answers } = await this.#inEra(() => this.#scripts.read(part))
       this.#learnEra(partitionOf(part[0]!), since)
-      for (const [i, topic] of part.entries()) known.set(topic, answers[i]!)
+      for (const [i, topic] of part.entries()) {
+        this.#meet(answers[i]!.head)
+        known.set(topic, answers[i]!)
+      }
     })
     return topics.map(topic => known.get(topic)!)
   }
@@ -148,7 +152,7 @@ export class RedisBus implements Bus, LinkEvents {
     const topic = this.#keys.topicOf(channel)
     if (kind === NOTICE) this.#listener?.notice(topic, JSON.parse(frame.toString()) as Notice, number)
     else {
-      if (number > this.#newest) this.#newest = number
+      this.#meet(number)
       if (kind === GAP) this.#listener?.gap(topic, number)
       else this.#listener?.deliver({ topic, stamp: number, except, frame })
     }
@@ -256,6 +260,10 @@ export class RedisBus implements Bus, LinkEvents {
     } catch (error) {
       this.#log.warn({ error: errorFacts(error).error }, 'the eras could not be read')
     }
+  }
+
+  #meet(stamp: number): void {
+    if (stamp > this.#newest) this.#newest = stamp
   }
 
   /** Takes note of an era's start. Those that have changed are told together. */
