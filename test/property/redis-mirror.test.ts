@@ -63,7 +63,7 @@ function call(chance: Chance, i: number): Call {
   if (kind < 4) return [HEADS, ['e', ...chains.map(chain => `h${chain}`)], [chains.length]]
   const hasId = chance.is(0.5)
   const id = chance.below(CALLS / 8)
-  const names = chains.flatMap(chain => [`h${chain}`, `c${chain}`, ...(hasId ? [`i${chain} ${id}`] : [])])
+  const names = chains.flatMap(chain => [`h${chain}`, `c${chain}`].concat(hasId ? `i${chain} ${id}` : []))
   const args = ['PUBLISH', chance.is(0.2) ? 'e' : 'o', hasId ? '1' : '0', chance.pick(['000', '002c1']), '{"stamp":']
   return [PUBLISH, ['e', ...names], [...args, Buffer.from(`,"data":${i}}`)]]
 }
