@@ -54,6 +54,9 @@ export interface Bus {
   /** Names who is told. Called once, before anything is published. */
   listen(listener: BusListener): void
 
+  /** Names who else is told of what is no event. Called once, before anything is published. */
+  observe(observer: BusObserver): void
+
   close(): Promise<void>
 }
 
@@ -90,10 +93,16 @@ export interface BusListener {
   gap(topic: Topic, head: number): void
   /** `at` is in seconds since the epoch. */
   notice(topic: Topic, notice: Notice, at: number): void
-  /** Redis forgot, or may have, what these chains had, while the bus was up. */
+  /** Redis has forgotten, or may have, what these topics had, while the bus was up. */
   erasChanged(concerns: (topic: Topic) => boolean): void
   /** `up` is called after everything was subscribed to again, so heads read from now on can be trusted. */
   busChanged(up: boolean): void
+}
+
+/** What presence hears. */
+export interface BusObserver extends Pick<BusListener, 'busChanged' | 'erasChanged'> {
+  /** Comes for topics that are subscribed to. `text` is JSON, see presence/set.lua. */
+  presence(topic: Topic, version: number, text: string): void
 }
 
 export interface Delivery {

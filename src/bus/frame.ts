@@ -4,8 +4,8 @@ import type { ConnectionId } from '../protocol/ids.ts'
  * What stands before a frame on the bus, all ASCII (the scripts write it):
  *
  *     1        version: a node that meets another drops the frame, and its clients notice by `prev`
- *     kind     o: an event in a chain, e: an ephemeral event, g: a gap, n: a notice
- *     16       a number in decimal, zeros in front: the stamp, the head, or the second of the notice
+ *     kind     o: an event in a chain, e: an ephemeral event, g: a gap, n: a notice, p: presence
+ *     16       a number in decimal, zeros in front: the stamp, the head, the second of the notice, or a version
  *     3        length of the left-out connection's id, then the id
  */
 const VERSION = 0x31
@@ -15,6 +15,7 @@ const ID_START = 21
 
 export const GAP = 0x67 // g
 export const NOTICE = 0x6e // n
+export const PRESENCE = 0x70 // p
 
 export interface BusFrame {
   readonly kind: number

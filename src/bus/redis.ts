@@ -7,9 +7,9 @@ import { Refusal } from '../protocol/refusal.ts'
 import type { Topic } from '../protocol/topic.ts'
 import { type Keys, PARTITIONS, partitionOf, slotOf } from '../redis/keys.ts'
 import { isTimeout, type LinkEvents, type RedisLink } from '../redis/link.ts'
-import type { Bus, BusListener, Known, Placed, Publication } from './bus.ts'
+import type { Bus, BusListener, BusObserver, Known, Placed, Publication } from './bus.ts'
 import { Eras } from './eras.ts'
-import { GAP, NOTICE, readBusFrame } from './frame.ts'
+import { GAP, NOTICE, PRESENCE, readBusFrame } from './frame.ts'
 import type { Notice } from './notice.ts'
 import { Pulse } from './pulse.ts'
 import { Scripts } from './scripts.ts'
@@ -54,6 +54,7 @@ export class RedisBus implements Bus, LinkEvents {
   readonly firstUp: Promise<void>
   #firstUp: () => void = () => {}
   #listener: BusListener | undefined
+  #observer: BusObserver | undefined
   /** The newest stamp or head that clients of this node may know: an era must begin after it. */
   #newest = 0
   #newEras = new Set<number>()
@@ -81,6 +82,10 @@ export class RedisBus implements Bus, LinkEvents {
 
   listen(listener: BusListener): void {
     this.#listener = listener
+  }
+
+  observe(observer: BusObserver): void {
+    this.#observer = observer
   }
 
   async publish(publication: Publication): Promise<Placed[]> {
@@ -138,6 +143,7 @@ export class RedisBus implements Bus, LinkEvents {
     // Going down on purpose is nobody's news.
     this.#up = false
     this.#listener = undefined
+    this.#observer = undefined
   }
 
   message(channel: string, message: Buffer): void {
@@ -150,7 +156,8 @@ export class RedisBus implements Bus, LinkEvents {
     if (read === undefined) return
     const { kind, number, except, frame } = read
     const topic = this.#keys.topicOf(channel)
-    if (kind === NOTICE) this.#listener?.notice(topic, JSON.parse(frame.toString()) as Notice, number)
+    if (kind === PRESENCE) this.#observer?.presence(topic, number, frame.toString())
+    else if (kind === NOTICE) this.#listener?.notice(topic, JSON.parse(frame.toString()) as Notice, number)
     else {
       this.#meet(number)
       if (kind === GAP) this.#listener?.gap(topic, number)
@@ -165,6 +172,7 @@ export class RedisBus implements Bus, LinkEvents {
     this.#metrics.busUp(false)
     this.#log.warn({ why }, 'bus down')
     this.#listener?.busChanged(false)
+    this.#observer?.busChanged(false)
   }
 
   connected(): void {
@@ -238,6 +246,7 @@ export class RedisBus implements Bus, LinkEvents {
       this.#log.info({}, 'bus up')
       this.#firstUp()
       this.#listener?.busChanged(true)
+      this.#observer?.busChanged(true)
     } catch (error) {
       this.#log.warn({ error: errorFacts(error).error }, 'the bus is not yet back')
       // Half-open links stay silent for ever (pulse.ts).
@@ -279,7 +288,9 @@ export class RedisBus implements Bus, LinkEvents {
     // Otherwise the chains are compared when it is up again.
     if (!this.#up) return
     this.#log.warn({ partitions: partitions.size }, 'Redis has forgotten chains: a new era')
-    this.#listener?.erasChanged(topic => partitions.has(partitionOf(topic)))
+    const concerns = (topic: Topic): boolean => partitions.has(partitionOf(topic))
+    this.#listener?.erasChanged(concerns)
+    this.#observer?.erasChanged(concerns)
   }
 
   /** One channel on each primary. */

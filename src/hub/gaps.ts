@@ -3,7 +3,7 @@ import { chunks, groupBy } from '../lib/arrays.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { gapFrame } from '../protocol/encode.ts'
-import { clientChainName, siteOf, siteTopic, type Topic } from '../protocol/topic.ts'
+import { clientChainName, isChain, siteOf, siteTopic, type Topic } from '../protocol/topic.ts'
 import type { Chains } from './chains.ts'
 import type { Outlet } from './outlet.ts'
 import type { Pace } from './pace.ts'
@@ -27,7 +27,7 @@ const BATCH = 1000
  */
 export async function resync(parts: GapParts, doubted: ReadonlySet<Topic>): Promise<void> {
   const { bus, chains } = parts
-  for (const topics of chunks([...chains.topics()], BATCH)) {
+  for (const topics of chunks([...chains.topics()].filter(isChain), BATCH)) {
     const known = await bus.read(topics)
     const missed = new Map<Topic, Cause>()
     for (const [i, topic] of topics.entries()) {

@@ -7,7 +7,7 @@ import { chainState, unknownState, type ChainState } from '../protocol/chain.ts'
 import { ownFrame } from '../protocol/encode.ts'
 import type { SiteId } from '../protocol/ids.ts'
 import type { JsonObject } from '../protocol/raw-json.ts'
-import { clientChainName, isUserTopic, siteOf, type Topic } from '../protocol/topic.ts'
+import { clientChainName, isChain, isUserTopic, siteOf, type Topic } from '../protocol/topic.ts'
 import type { Audience } from './audience.ts'
 import { Chains } from './chains.ts'
 import { gapForEra, type GapParts, resync, sendGaps } from './gaps.ts'
@@ -133,7 +133,7 @@ export class Hub implements BusListener {
   }
 
   erasChanged(concerns: (topic: Topic) => boolean): void {
-    const topics = [...this.#chains.topics()].filter(concerns)
+    const topics = [...this.#chains.topics()].filter(topic => isChain(topic) && concerns(topic))
     this.#untilDone(() => gapForEra(this.#parts(), topics))
   }
 

@@ -1,4 +1,4 @@
-import type { EventId, EventType, ThreadId } from './ids.ts'
+import type { EventId, EventType, ThreadId, UserId } from './ids.ts'
 
 /**
  * A frame but for its stamps: `before` + stamp + `,"prev":` + prev + `after`. The bus splices them in where it makes
@@ -57,4 +57,20 @@ function pieces(start: string, { type, thread, at, data }: OriginEvent): Buffer 
 /** Returns the frame that tells a chain's clients of a loss that the relay itself noticed (CONTRACT 5). */
 export function gapFrame(chain: string, head: number, within: number): Buffer {
   return Buffer.from(`{"op":"gap","chains":{"${chain}":${head}},"within":${within}}`, 'latin1')
+}
+
+/** Returns the frame that tells who came to a thread and who went. `info` is JSON. */
+export function presenceFrame(
+  thread: ThreadId,
+  joined: readonly { readonly user: UserId; readonly info: string | undefined }[],
+  left: readonly UserId[],
+  count: number,
+): Buffer {
+  const came = joined.map(({ user, info }) => `{"user":"${user}"${info === undefined ? '' : `,"info":${info}`}}`)
+  const names = `"joined":[${came.join()}],"left":${JSON.stringify(left)}`
+  return Buffer.from(`{"op":"presence","thread":"${thread}",${names},"count":${count}}`)
+}
+
+export function onlineFrame(user: UserId, online: boolean): Buffer {
+  return Buffer.from(`{"op":"online","users":{"${user}":${online}}}`, 'latin1')
 }

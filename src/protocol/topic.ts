@@ -18,6 +18,16 @@ export function siteTopic(site: SiteId): Topic {
   return `${site}/site` as Topic
 }
 
+/** Where it is told who is in a thread. Not a chain. */
+export function presenceTopic(site: SiteId, thread: ThreadId): Topic {
+  return `${site}/presence:${thread}` as Topic
+}
+
+/** Where it is told whether a user is online. Not a chain. */
+export function onlineTopic(site: SiteId, user: UserId): Topic {
+  return `${site}/online:${user}` as Topic
+}
+
 /** Returns the topic of a chain that an origin names: `thread:42`, `user:7` or `site`; undefined when the name is none. */
 export function chainTopic(site: SiteId, name: unknown): Topic | undefined {
   if (name === 'site') return siteTopic(site)
@@ -34,14 +44,24 @@ export function siteOf(topic: Topic): SiteId {
   return topic.slice(0, topic.indexOf('/')) as SiteId
 }
 
-/** Returns the thread whose topic it is; undefined for other topics. */
-export function threadOf(topic: Topic): ThreadId | undefined {
-  const name = chainName(topic)
-  return name.startsWith('thread:') ? (name.slice('thread:'.length) as ThreadId) : undefined
-}
+/** Returns the thread whose chain's topic it is; undefined for other topics. */
+export const threadOf = (topic: Topic): ThreadId | undefined => idAfter('thread:', topic) as ThreadId | undefined
+export const threadOfPresence = (topic: Topic): ThreadId | undefined =>
+  idAfter('presence:', topic) as ThreadId | undefined
+export const userOfOnline = (topic: Topic): UserId | undefined => idAfter('online:', topic) as UserId | undefined
 
 export function isUserTopic(topic: Topic): boolean {
   return chainName(topic).startsWith('user:')
+}
+
+/** Tells whether events have an order at this topic. */
+export function isChain(topic: Topic): boolean {
+  return threadOfPresence(topic) === undefined && userOfOnline(topic) === undefined
+}
+
+function idAfter(kind: string, topic: Topic): string | undefined {
+  const start = topic.indexOf('/') + 1
+  return topic.startsWith(kind, start) ? topic.slice(start + kind.length) : undefined
 }
 
 /** Returns the name that origins use for the topic's chain: `thread:42`, `user:7` or `site`. */

@@ -41,6 +41,25 @@ export class Keys {
     return `${this.#start(topic)}r:${topic}`
   }
 
+  presence(topic: Topic): string {
+    return `${this.#start(topic)}p:${topic}`
+  }
+
+  /** What a node has set in a partition. */
+  presenceOfNode(partition: number, node: string): string {
+    return `${this.#starts[partition]!}n:${node}`
+  }
+
+  /** Nodes by the end of their lease, */
+  living(): string {
+    return `${this.#starts[0]!}living`
+  }
+
+  /** and those that have lost it. */
+  dead(): string {
+    return `${this.#starts[0]!}dead`
+  }
+
   era(partition: number): string {
     return `${this.#starts[partition]!}e`
   }

@@ -13,10 +13,10 @@ export const logged: string[] = []
 const record = (facts: object, message: string): void => {
   logged.push(`${message} ${inspect(facts, { depth: 8, maxStringLength: null })}`)
 }
-const log: Log = { debug: record, info: record, warn: record, error: record }
+export const log: Log = { debug: record, info: record, warn: record, error: record }
 
 const ignore = (): void => {}
-const metrics: Metrics = {
+export const metrics: Metrics = {
   connectionOpened: ignore,
   connectionClosed: ignore,
   refused: ignore,

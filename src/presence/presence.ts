@@ -1,0 +1,143 @@
+import { type Cancel, type Clock, every } from '../lib/clock.ts'
+import { errorFacts, type Log } from '../observe/log.ts'
+import { onlineFrame, presenceFrame } from '../protocol/encode.ts'
+import type { SiteId, ThreadId, UserId } from '../protocol/ids.ts'
+import { onlineTopic, presenceTopic, threadOfPresence, type Topic, userOfOnline } from '../protocol/topic.ts'
+import { Own } from './own.ts'
+import type { Change, Entry, PresenceStore, Snapshot, StoreListener } from './store.ts'
+import type { Difference } from './view.ts'
+import { Views } from './views.ts'
+
+export interface PresenceOptions {
+  readonly store: PresenceStore
+  readonly clock: Clock
+  readonly log: Log
+  /** Sends a frame to the local subscribers of a topic. */
+  readonly tell: (topic: Topic, frame: Buffer) => void
+}
+
+/** Milliseconds for which changes are gathered: nobody is sent more than four frames a second of one topic. */
+const COALESCE = 250
+/** Milliseconds that a user is still online after the last connection, so that a page reload is no flicker. */
+const GRACE = 10_000
+/** Milliseconds after which the store is tried again. */
+const PAUSE = 1000
+/** Entries in Redis live for two days. */
+const REPEAT = 12 * 3600_000
+
+/** Who is in a thread, and who is online (DESIGN §9). What clients see follows from the store alone, so all nodes show the same. */
+export class Presence implements StoreListener {
+  readonly #options: PresenceOptions
+  readonly #own = new Own()
+  readonly #views: Views
+  readonly #timers: readonly Cancel[]
+  #setting = false
+  #pauseUntil = 0
+
+  constructor(options: PresenceOptions) {
+    this.#options = options
+    this.#views = new Views(options.store)
+    options.store.listen(this)
+    this.#timers = [every(COALESCE, () => this.#tick()), every(REPEAT, () => this.#own.forget(() => true))]
+  }
+
+  /** Users on this node, counted once for each thread that they are in. */
+  get members(): number {
+    return this.#own.members
+  }
+
+  /** `info` is JSON. */
+  joined(site: SiteId, thread: ThreadId, user: UserId, info: string | undefined): void {
+    this.#own.join(presenceTopic(site, thread), user, info)
+  }
+
+  left(site: SiteId, thread: ThreadId, user: UserId): void {
+    this.#own.leave(presenceTopic(site, thread), user)
+  }
+
+  connected(site: SiteId, user: UserId): void {
+    this.#own.join(onlineTopic(site, user), user, undefined)
+  }
+
+  disconnected(site: SiteId, user: UserId): void {
+    this.#own.leave(onlineTopic(site, user), user, this.#options.clock.now() + GRACE)
+  }
+
+  /** Gets ready to tell who is at topics, which are followed already. Returns false when that cannot be known now. */
+  async open(topics: readonly Topic[]): Promise<boolean> {
+    try {
+      await this.#views.open(topics)
+      return true
+    } catch (error) {
+      this.#options.log.debug({ error: errorFacts(error).error }, 'presence could not be read')
+      return false
+    }
+  }
+
+  /** Returns who is at a topic that was opened. */
+  see(topic: Topic): Pick<Snapshot, 'count' | 'members'> | undefined {
+    return this.#views.get(topic)
+  }
+
+  /** To be called when topics are followed no more. */
+  released(topics: readonly Topic[]): void {
+    this.#views.close(topics)
+  }
+
+  /** Returns who is in a thread, in the whole cluster. Rejects when that cannot be known now. */
+  async read(topics: readonly Topic[]): Promise<Snapshot[]> {
+    return this.#options.store.read(topics)
+  }
+
+  changed(topic: Topic, change: Change): void {
+    this.#views.changed(topic, change)
+  }
+
+  lost(concerns: (topic: Topic) => boolean): void {
+    this.#own.forget(concerns)
+    this.#views.lost(concerns, this.#options.clock.now())
+  }
+
+  /** Takes this node's users out. */
+  async close(): Promise<void> {
+    for (const cancel of this.#timers) cancel()
+    await this.#options.store.close()
+  }
+
+  #tick(): void {
+    const now = this.#options.clock.now()
+    this.#own.sweep(now)
+    if (now >= this.#pauseUntil) {
+      void this.#set()
+      this.#views.refresh(now).catch(() => this.#pause())
+    }
+    for (const [topic, difference] of this.#views.differences()) this.#options.tell(topic, frameOf(topic, difference))
+  }
+
+  async #set(): Promise<void> {
+    if (this.#setting) return
+    const entries: Entry[] = this.#own.takeUntold()
+    if (entries.length === 0) return
+    this.#setting = true
+    try {
+      await this.#options.store.set(entries)
+    } catch {
+      // The bus says in the log that Redis is away.
+      this.#own.giveBack(entries)
+      this.#pause()
+    } finally {
+      this.#setting = false
+    }
+  }
+
+  #pause(): void {
+    this.#pauseUntil = this.#options.clock.now() + PAUSE
+  }
+}
+
+function frameOf(topic: Topic, { joined, left, count }: Difference): Buffer {
+  const thread = threadOfPresence(topic)
+  return thread === undefined
+    ? onlineFrame(userOfOnline(topic)!, count > 0)
+    : presenceFrame(thread, joined, left, count)
+}

@@ -1,0 +1,155 @@
+import type { Bus } from '../bus/bus.ts'
+import { chunks, groupBy } from '../lib/arrays.ts'
+import { errorFacts, type Log } from '../observe/log.ts'
+import type { UserId } from '../protocol/ids.ts'
+import type { Topic } from '../protocol/topic.ts'
+import { type Keys, PARTITIONS, partitionOf } from '../redis/keys.ts'
+import { loadScript, type RedisLink } from '../redis/link.ts'
+import { Lease } from './lease.ts'
+import {
+  type Change,
+  type Entry,
+  MOST,
+  type PresenceStore,
+  type Present,
+  type Snapshot,
+  type StoreListener,
+} from './store.ts'
+
+export interface RedisPresenceOptions {
+  readonly link: RedisLink
+  readonly keys: Keys
+  readonly bus: Bus
+  readonly log: Log
+}
+
+const SET = loadScript('presence/set')
+const READ = loadScript('presence/read')
+const ENTRIES = loadScript('presence/entries')
+
+// Bounds what one script holds Redis up.
+const BATCH = 200
+
+/** The presence of a cluster: see set.lua for what stands in Redis, lease.ts for what becomes of a node that dies. */
+export class RedisPresence implements PresenceStore {
+  readonly #link: RedisLink
+  readonly #keys: Keys
+  readonly #lease: Lease
+  #listener: StoreListener | undefined
+
+  constructor({ link, keys, bus, log }: RedisPresenceOptions) {
+    this.#link = link
+    this.#keys = keys
+    this.#lease = new Lease({
+      link,
+      keys,
+      lost: () => this.#listener?.lost(() => true),
+      bury: node => this.#takeOut(node),
+      failed: error => log.debug({ error: errorFacts(error).error }, 'the lease could not be renewed'),
+    })
+    bus.observe({
+      presence: (topic, version, text) => this.#listener?.changed(topic, readChange(version, text)),
+      erasChanged: concerns => this.#listener?.lost(concerns),
+      busChanged: up => {
+        if (up) this.#listener?.lost(() => true)
+      },
+    })
+  }
+
+  listen(listener: StoreListener): void {
+    this.#listener = listener
+  }
+
+  async set(entries: readonly Entry[]): Promise<void> {
+    await this.#set(this.#lease.node, entries)
+  }
+
+  async read(topics: readonly Topic[]): Promise<Snapshot[]> {
+    const found = new Map<Topic, Snapshot>()
+    const parts = [...groupBy(topics, partitionOf)].flatMap(([partition, all]) =>
+      chunks(all, BATCH).map(part => [partition, part] as const),
+    )
+    await Promise.all(
+      parts.map(async ([partition, part]) => {
+        const keys = [this.#keys.era(partition), ...part.map(topic => this.#keys.presence(topic))]
+        const answers = (await this.#link.run(READ, keys, [MOST])) as [string, string, string[]?][]
+        for (const [i, topic] of part.entries()) found.set(topic, readSnapshot(answers[i]!))
+      }),
+    )
+    return topics.map(topic => found.get(topic)!)
+  }
+
+  async close(): Promise<void> {
+    this.#listener = undefined
+    await this.#lease.close()
+  }
+
+  async #set(node: string, entries: readonly Entry[]): Promise<void> {
+    const parts = [...groupBy(entries, entry => partitionOf(entry.topic))].flatMap(([partition, all]) =>
+      chunks(all, BATCH).map(part => [partition, part] as const),
+    )
+    await Promise.all(
+      parts.map(([partition, part]) => {
+        const keys = [this.#keys.era(partition), this.#keys.presenceOfNode(partition, node)]
+        const args: (string | number)[] = [this.#link.publishCommand, MOST]
+        for (const [topic, there] of groupBy(part, entry => entry.topic)) {
+          keys.push(this.#keys.presence(topic), this.#keys.channel(topic))
+          args.push(topic, there.length)
+          for (const { user, connections, info } of there) args.push(user, connections, info ?? '')
+        }
+        return this.#link.run(SET, keys, args)
+      }),
+    )
+  }
+
+  /** Takes out all that a node has set. Two who do it at once do each part once. */
+  async #takeOut(node: string): Promise<void> {
+    for (let partition = 0; partition < PARTITIONS; partition++) {
+      for (;;) {
+        const key = this.#keys.presenceOfNode(partition, node)
+        const entries = (await this.#link.run(ENTRIES, [key], [])) as string[]
+        if (entries.length === 0) break
+        await this.#set(node, entries.map(readEntry))
+      }
+    }
+  }
+}
+
+function readEntry(text: string): Entry {
+  const [topic, user] = text.split(' ') as [Topic, UserId]
+  return { topic, user, connections: 0, info: undefined }
+}
+
+function readSnapshot([version, count, fields]: [string, string, string[]?]): Snapshot {
+  const connections = new Map<UserId, number>()
+  const infos = new Map<UserId, string>()
+  for (let i = 0; i < (fields?.length ?? 0); i += 2) {
+    const name = fields![i]!
+    const user = name.slice(2) as UserId
+    if (name.startsWith('c:')) connections.set(user, Number(fields![i + 1]))
+    else if (name.startsWith('i:')) infos.set(user, fields![i + 1]!)
+  }
+  const members = [...connections].map(
+    ([user, count]): Present => ({ user, info: infos.get(user), connections: count }),
+  )
+  return { version: Number(version), count: Number(count), members: fields === undefined ? undefined : members }
+}
+
+function readChange(version: number, text: string): Change {
+  const { prev, count, present, left } = JSON.parse(text) as {
+    prev: number
+    count: number
+    present?: { user: UserId; connections: number; info?: unknown }[]
+    left?: UserId[]
+  }
+  return {
+    version,
+    prev,
+    count,
+    present: present?.map(({ info, ...rest }) => ({
+      ...rest,
+      info: info === undefined ? undefined : JSON.stringify(info),
+    })),
+    left,
+  }
+}
