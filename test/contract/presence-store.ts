@@ -13,7 +13,7 @@ export interface PresenceNode {
   readonly store: PresenceStore
   readonly changes: [Topic, Change][]
   readonly losses: ((topic: Topic) => boolean)[]
-  follow(topics: readonly Topic[]): Promise<void>
+  readonly follow: (topics: readonly Topic[]) => Promise<void>
 }
 
 export type OpenPresence = (t: Test) => Promise<PresenceNode>
