@@ -19,6 +19,9 @@ import { RedisShare } from './limits/share.ts'
 import { openLog } from './observe/log.ts'
 import type { Numbers } from './observe/numbers.ts'
 import { PrometheusMetrics } from './observe/prometheus.ts'
+import { MemoryPresence } from './presence/memory.ts'
+import { Presence } from './presence/presence.ts'
+import { RedisPresence } from './presence/redis.ts'
 import { Keys } from './redis/keys.ts'
 import { openRedis } from './redis/redis.ts'
 import { openTrust, readNodeLimits } from './trust/trust.ts'
@@ -63,7 +66,23 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
   const share = redis === undefined ? undefined : new RedisShare(redis, keys)
   const limits = new Limits({ clock: steadyClock, metrics, log, addresses, share })
   const hub = new Hub({ bus, clock, metrics, log })
-  const connections = new Connections({ trust, hub, limits, clock, metrics, log, heartbeat: HEARTBEAT, backlogCap })
+  const presence = new Presence({
+    store: redis === undefined ? new MemoryPresence() : new RedisPresence({ link: redis, keys, bus, log }),
+    clock,
+    log,
+    tell: (topic, frame) => gateway.publish({ topic, frame, stamp: 0 }),
+  })
+  const connections = new Connections({
+    trust,
+    hub,
+    presence,
+    limits,
+    clock,
+    metrics,
+    log,
+    heartbeat: HEARTBEAT,
+    backlogCap,
+  })
   const gateway = new Gateway({
     server,
     connections,
@@ -74,7 +93,7 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
     backlogCap,
     listenersChanged: (topic, count) => hub.listenersChanged(topic, count),
   })
-  const api = await openApi({ hub, trust, limits, metrics, log, version: build.version })
+  const api = await openApi({ hub, presence, trust, limits, metrics, log, version: build.version })
   const httpPort = new HttpPort(server, api)
   let draining = false
   const health = (): Health => ({ ready: !draining, busUp: bus.up })
@@ -82,8 +101,12 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
 
   // Events go up through these two, tied once, before a port is open.
   bus.listen(hub)
-  hub.attach(gateway, connections.users)
-  metrics.observe({ connections: () => connections.size, chains: () => hub.chainCount })
+  hub.attach(gateway, connections.users, topics => presence.released(topics))
+  metrics.observe({
+    connections: () => connections.size,
+    chains: () => hub.chainCount,
+    presenceMembers: () => presence.members,
+  })
   metrics.busUp(bus.up)
 
   log.info({ ...build, bus: config.bus.kind }, 'throughline')
@@ -121,6 +144,7 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
     connections.close()
     await httpPort.close()
     gateway.close()
+    await presence.close()
     hub.close()
     limits.close()
     await bus.close()

@@ -6,6 +6,7 @@ import type { Limits } from '../limits/limits.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { HttpAnswer, HttpCalls, HttpRequest } from '../protocol/http.ts'
 import { Refusal } from '../protocol/refusal.ts'
+import type { Presence } from '../presence/presence.ts'
 import type { Trust } from '../trust/trust.ts'
 import { answer, type Call, type PathValues, refuse } from './call.ts'
 import { problem } from './problem.ts'
@@ -14,10 +15,13 @@ import { disconnectCall } from './routes/disconnect.ts'
 import { gapsCall } from './routes/gaps.ts'
 import { headsCall } from './routes/heads.ts'
 import { membersCall } from './routes/members.ts'
+import { onlineCall } from './routes/online.ts'
 import { publishCall } from './routes/publish.ts'
+import { threadPresenceCall } from './routes/thread-presence.ts'
 
 export interface ApiParts {
   readonly hub: Hub
+  readonly presence: Presence
   readonly trust: Trust
   readonly limits: Limits
   readonly metrics: Metrics
@@ -32,7 +36,14 @@ const BODY_BYTES = 1_048_576
 /** Returns what origins call. It has no port: `main` ties it to one. */
 export async function openApi(parts: ApiParts): Promise<HttpCalls> {
   const hot = [publishCall(parts), batchCall(parts)]
-  const cold = [headsCall(parts), gapsCall(parts), membersCall(parts), disconnectCall(parts)]
+  const cold = [
+    headsCall(parts),
+    gapsCall(parts),
+    membersCall(parts),
+    disconnectCall(parts),
+    onlineCall(parts),
+    threadPresenceCall(parts),
+  ]
   const app = await openRouter(hot, cold, parts)
   return {
     bodyBytes: BODY_BYTES,
@@ -84,9 +95,14 @@ async function openRouter(hot: readonly Call[], cold: readonly Call[], parts: Ap
     app.post(path, { schema }, () => Promise.reject(new Error('a hot call went astray')))
   }
   for (const call of cold) {
-    app.post(call.path, { schema: call.schema }, async ({ method, url, headers, body, params }, reply) => {
-      const request = { method, url, headers: headers as HttpRequest['headers'], body: (body as Buffer) ?? NOTHING }
-      return send(reply, await answer(call, request, parts, params as PathValues))
+    app.route({
+      method: call.method ?? 'POST',
+      url: call.path,
+      schema: call.schema,
+      handler: async ({ method, url, headers, body, params }, reply) => {
+        const request = { method, url, headers: headers as HttpRequest['headers'], body: (body as Buffer) ?? NOTHING }
+        return send(reply, await answer(call, request, parts, params as PathValues))
+      },
     })
   }
   app.get('/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger())

@@ -15,6 +15,11 @@ export async function authenticate(
   const scheme = BEARER.exec(authorization)?.[0]
   if (scheme === undefined) throw new Refusal('token_malformed', 'send Authorization: Bearer <server token>')
   const identity = await trust.verifyServer(authorization.slice(scheme.length), headers['throughline-licence'])
-  if (identity.scopes !== undefined && !identity.scopes.has(scope)) throw new Refusal('scope_missing', scope)
+  requireScope(identity, scope)
   return identity
+}
+
+/** Throws a Refusal when an origin's token does not allow this kind of call. */
+export function requireScope({ scopes }: ServerIdentity, scope: Scope): void {
+  if (scopes !== undefined && !scopes.has(scope)) throw new Refusal('scope_missing', scope)
 }

@@ -1,14 +1,16 @@
 import { errorFacts } from '../observe/log.ts'
 import type { HttpAnswer, HttpRequest } from '../protocol/http.ts'
 import { Refusal } from '../protocol/refusal.ts'
-import type { Scope, Site } from '../trust/trust.ts'
+import type { Scope, ServerIdentity } from '../trust/trust.ts'
 import type { FastifySchema } from 'fastify'
 import type { ApiParts } from './api.ts'
 import { authenticate } from './authenticate.ts'
 import { problem } from './problem.ts'
 
-/** One call of the API: POST with a JSON body. */
+/** One call of the API: GET, or POST with a JSON body. */
 export interface Call {
+  /** POST if left out. */
+  readonly method?: 'GET'
   /** As fastify writes it: `/v1/users/:user/disconnect`. */
   readonly path: string
   /** What the server token must allow. */
@@ -16,12 +18,13 @@ export interface Call {
   readonly schema: FastifySchema
   readonly bodyOptional?: true
   /** Does what is asked and returns the answer's JSON. `path` has what stands in the path. Rejects with a Refusal. */
-  run(site: Site, body: Buffer, path: PathValues): Promise<object>
+  run(identity: ServerIdentity, body: Buffer, path: PathValues, query: URLSearchParams): Promise<object>
 }
 
 export type PathValues = Readonly<Record<string, string>>
 
 const NONE: PathValues = {}
+const NO_QUERY = new URLSearchParams()
 const JSON_TYPE = { 'content-type': 'application/json; charset=utf-8' }
 const IS_JSON = /^application\/json *(;|$)/i
 
@@ -33,14 +36,23 @@ export async function answer(
   path: PathValues = NONE,
 ): Promise<HttpAnswer> {
   try {
-    const { site } = await authenticate(parts.trust, request.headers, call.scope)
+    const identity = await authenticate(parts.trust, request.headers, call.scope)
     const { headers, body } = request
-    const nothing = call.bodyOptional === true && body.length === 0
+    const nothing = call.method === 'GET' || (call.bodyOptional === true && body.length === 0)
     if (!nothing && !IS_JSON.test(headers['content-type'] ?? '')) throw new Refusal('unsupported_media_type')
-    return { status: 200, headers: JSON_TYPE, body: JSON.stringify(await call.run(site, body, path)) }
+    return {
+      status: 200,
+      headers: JSON_TYPE,
+      body: JSON.stringify(await call.run(identity, body, path, queryOf(request.url))),
+    }
   } catch (error) {
     return refuse(error, call.path, parts)
   }
+}
+
+function queryOf(url: string): URLSearchParams {
+  const start = url.indexOf('?')
+  return start === -1 ? NO_QUERY : new URLSearchParams(url.slice(start))
 }
 
 /** Returns the answer to what went wrong, counted and logged: a refusal in its own words, anything else as `internal`. */

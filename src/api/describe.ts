@@ -1,14 +1,21 @@
 import type { FastifySchema } from 'fastify'
-import type { TSchema } from 'typebox'
+import type { TObject, TSchema } from 'typebox'
 import { Problem } from './schemas.ts'
 
 /** What OpenAPI says of a call beside its body and its answer: the same for all. */
-export function describeCall(summary: string, description: string, body: TSchema, answer: TSchema): FastifySchema {
+export function describeCall(
+  summary: string,
+  description: string,
+  body: TSchema | undefined,
+  answer: TSchema,
+  querystring?: TObject,
+): FastifySchema {
   return {
     summary,
     description,
     security: [{ server: [] }],
-    body,
+    ...(body === undefined ? {} : { body }),
+    ...(querystring === undefined ? {} : { querystring }),
     response: {
       200: { description: 'Done', content: { 'application/json': { schema: answer } } },
       '4xx': problem('Refused: nothing was done'),

@@ -51,6 +51,7 @@ export const Published = Type.Object({
   id: Type.String(),
   stamps: Stamps,
   duplicate: Type.Optional(Type.Literal(true)),
+  online: Type.Optional(Type.Record(Type.String(), Type.Boolean(), { description: 'By user, with report=online' })),
 })
 
 export const Results = Type.Object({
@@ -98,6 +99,28 @@ export const Disconnect = Type.Object(
   },
   { additionalProperties: false },
 )
+
+export const Users = Type.Object(
+  { users: Type.Array(Id, { minItems: 1, maxItems: 1000 }) },
+  { additionalProperties: false },
+)
+
+const OnlineUsers = Type.Record(Type.String(), Type.Boolean(), { description: 'By user' })
+export const Online = Type.Object({ online: OnlineUsers })
+
+export const ThreadPresence = Type.Object({
+  members: Type.Array(
+    Type.Object({
+      user: Type.String(),
+      info: Type.Optional(Type.Any({ description: "The token's info" })),
+      connections: Type.Integer({ description: 'On all nodes' }),
+    }),
+    { description: 'Empty when there are more than 500' },
+  ),
+  count: Type.Integer({ description: 'Users' }),
+})
+
+export const Report = Type.Object({ report: Type.Optional(Type.Literal('online')) })
 
 export const Done = Type.Object({}, { additionalProperties: false })
 

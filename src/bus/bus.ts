@@ -1,5 +1,5 @@
 import type { FramePieces } from '../protocol/encode.ts'
-import type { ConnectionId, EventId } from '../protocol/ids.ts'
+import type { ConnectionId, EventId, UserId } from '../protocol/ids.ts'
 import type { Topic } from '../protocol/topic.ts'
 import type { Notice, Revocations } from './notice.ts'
 
@@ -42,6 +42,12 @@ export interface Bus {
    */
   notify(topic: Topic, notice: Notice): Promise<void>
 
+  /**
+   * Hands a frame that has no place in a chain to every node that follows the topic: not remembered, not repeated. What one
+   * node sends keeps its order. Rejects with `bus_down`.
+   */
+  send(topic: Topic, frame: Buffer, to: Recipients): Promise<void>
+
   /** Lets go of topics. What was under way may still arrive. Costs one command that nobody waits for. */
   unsubscribe(topics: readonly Topic[]): void
 
@@ -72,6 +78,13 @@ export interface Publication {
   readonly except: ConnectionId | undefined
 }
 
+/** Who among the subscribers of a topic is sent a frame. */
+export type Recipients =
+  | { readonly except?: ConnectionId }
+  /** The connections of one user, but for one. */
+  | { readonly user: UserId; readonly except?: ConnectionId }
+  | { readonly connection: ConnectionId }
+
 export interface Placed {
   /** Microseconds since the epoch, strictly growing in a chain; 0 for an ephemeral event. */
   readonly stamp: number
@@ -89,6 +102,8 @@ export interface Known {
 /** What comes up from the bus. Calls are synchronous and in stamp order per topic. */
 export interface BusListener {
   deliver(delivery: Delivery): void
+  /** A frame that is for some of the topic's subscribers only. */
+  direct(topic: Topic, frame: Buffer, to: Recipients): void
   /** The chain's clients are to ask; no event up to `head`, its new head, comes after this. */
   gap(topic: Topic, head: number): void
   /** `at` is in seconds since the epoch. */

@@ -2,7 +2,7 @@ import { every, nowMicros } from '../lib/clock.ts'
 import { HEAD_TTL } from '../protocol/chain.ts'
 import { PREV, type FramePieces } from '../protocol/encode.ts'
 import type { Topic } from '../protocol/topic.ts'
-import type { Bus, BusListener, Known, Placed, Publication } from './bus.ts'
+import type { Bus, BusListener, Known, Placed, Publication, Recipients } from './bus.ts'
 import { afterNotice, type Notice, REVOCATION_TTL, type Revocations } from './notice.ts'
 
 const HEAD_TTL_MICROS = HEAD_TTL * 1e6
@@ -67,6 +67,12 @@ export class MemoryBus implements Bus {
     this.#taken.delete(topic)
     if (revocations !== undefined) this.#taken.set(topic, { revocations, until: now + REVOCATION_TTL * 1e6 })
     if (this.#listening.has(topic)) this.#listener?.notice(topic, notice, at)
+  }
+
+  async send(topic: Topic, frame: Buffer, to: Recipients): Promise<void> {
+    if (!this.#listening.has(topic)) return
+    if ('user' in to || 'connection' in to) this.#listener?.direct(topic, frame, to)
+    else this.#listener?.deliver({ topic, stamp: 0, except: to.except, frame })
   }
 
   unsubscribe(topics: readonly Topic[]): void {

@@ -7,9 +7,9 @@ import { Refusal } from '../protocol/refusal.ts'
 import type { Topic } from '../protocol/topic.ts'
 import { type Keys, PARTITIONS, partitionOf, slotOf } from '../redis/keys.ts'
 import { isTimeout, type LinkEvents, type RedisLink } from '../redis/link.ts'
-import type { Bus, BusListener, BusObserver, Known, Placed, Publication } from './bus.ts'
+import type { Bus, BusListener, BusObserver, Known, Placed, Publication, Recipients } from './bus.ts'
 import { Eras } from './eras.ts'
-import { GAP, NOTICE, PRESENCE, readBusFrame } from './frame.ts'
+import { GAP, NOTICE, PRESENCE, readBusFrame, readRecipients, TO_CONNECTION, TO_USER, writeBusFrame } from './frame.ts'
 import type { Notice } from './notice.ts'
 import { Pulse } from './pulse.ts'
 import { Scripts } from './scripts.ts'
@@ -129,6 +129,10 @@ export class RedisBus implements Bus, LinkEvents {
     return this.#try(() => this.#scripts.notify(topic, notice))
   }
 
+  send(topic: Topic, frame: Buffer, to: Recipients): Promise<void> {
+    return this.#try(() => this.#link.publish(this.#keys.channel(topic), writeBusFrame(frame, to)))
+  }
+
   unsubscribe(topics: readonly Topic[]): void {
     for (const topic of topics) this.#topics.delete(topic)
     this.#link.unsubscribe(topics.map(topic => this.#keys.channel(topic)))
@@ -156,12 +160,14 @@ export class RedisBus implements Bus, LinkEvents {
     if (read === undefined) return
     const { kind, number, except, frame } = read
     const topic = this.#keys.topicOf(channel)
+    const listener = this.#listener
     if (kind === PRESENCE) this.#observer?.presence(topic, number, frame.toString())
-    else if (kind === NOTICE) this.#listener?.notice(topic, JSON.parse(frame.toString()) as Notice, number)
+    else if (kind === NOTICE) listener?.notice(topic, JSON.parse(frame.toString()) as Notice, number)
+    else if (kind === TO_USER || kind === TO_CONNECTION) listener?.direct(topic, frame, readRecipients(kind, except!))
     else {
       this.#meet(number)
-      if (kind === GAP) this.#listener?.gap(topic, number)
-      else this.#listener?.deliver({ topic, stamp: number, except, frame })
+      if (kind === GAP) listener?.gap(topic, number)
+      else listener?.deliver({ topic, stamp: number, except, frame })
     }
   }
 

@@ -1,8 +1,8 @@
 import type { Hub } from '../hub/hub.ts'
 import type { ThreadId } from '../protocol/ids.ts'
 import { Refusal } from '../protocol/refusal.ts'
-import { threadOf, threadTopic, userTopic } from '../protocol/topic.ts'
-import { permissionWords, READ } from '../trust/trust.ts'
+import { presenceTopic, threadOf, threadOfPresence, threadTopic, userTopic } from '../protocol/topic.ts'
+import { permissionWords, PRESENCE, READ } from '../trust/trust.ts'
 import type { Connection } from './connection.ts'
 
 /** What a grant allows in one thread. */
@@ -63,12 +63,16 @@ export function leaveForbidden(connection: Connection): void {
   for (const topic of connection.topics()) {
     const thread = threadOf(topic)
     if (thread !== undefined && (permissionsIn(connection, thread) & READ) === 0) obey(connection, thread)
+    const shown = threadOfPresence(topic)
+    if (shown !== undefined && (permissionsIn(connection, shown) & PRESENCE) === 0) connection.leave([topic])
   }
 }
 
 function obey(connection: Connection, thread: ThreadId): void {
   const permissions = permissionsIn(connection, thread)
-  if ((permissions & READ) === 0) connection.leave([threadTopic(connection.identity!.site.id, thread)])
+  const site = connection.identity!.site.id
+  if ((permissions & READ) === 0) connection.leave([threadTopic(site, thread), presenceTopic(site, thread)])
+  else if ((permissions & PRESENCE) === 0) connection.leave([presenceTopic(site, thread)])
   connection.send({ op: 'members', thread, perms: permissionWords(permissions) })
 }
 

@@ -9,7 +9,7 @@ import type { Services } from './services.ts'
 
 /** `connect`: says who the client is, and subscribes it to its own chain and the site's. The first frame, and only the first. */
 export async function connect(connection: Connection, { id, fields }: ClientFrame, services: Services): Promise<void> {
-  const { trust, hub, users, heartbeat } = services
+  const { trust, hub, users, presence, heartbeat } = services
   const since = readSince(fields.since)
   const identity = await trust.verifyUser(readToken(fields.token), readLicence(fields.licence))
   checkWebOrigin(identity, connection.webOrigin)
@@ -22,6 +22,7 @@ export async function connect(connection: Connection, { id, fields }: ClientFram
   if (connection.closed) return
   connection.authenticate(identity)
   users.add(connection)
+  presence.connected(site.id, user)
   const chains = join(connection, topics, since, services)
   connection.send({ op: 'connected', id, connection: connection.id, user, site: site.id, expires, heartbeat, chains })
   if (!hub.busUp) connection.send('{"op":"status","bus":"down"}')

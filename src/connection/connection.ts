@@ -10,10 +10,13 @@ import { type SiteLimits, UNKNOWN_SITE, type UserIdentity } from '../trust/trust
 import { connect } from './connect.ts'
 import type { Grant } from './access.ts'
 import { refresh } from './refresh.ts'
+import { presence } from './presence.ts'
+import { send } from './send.ts'
 import type { Services } from './services.ts'
 import type { Socket } from './socket.ts'
 import { subscribe } from './subscribe.ts'
 import { unsubscribe } from './unsubscribe.ts'
+import { unwatch, watch } from './watch.ts'
 
 /** Does what a frame asks for and answers it. A Refusal that it throws is told to the client. */
 export type Op = (connection: Connection, frame: ClientFrame, services: Services) => Promise<void> | void
@@ -23,6 +26,10 @@ const OPS: ReadonlyMap<string, Op> = new Map<string, Op>([
   ['refresh', refresh],
   ['subscribe', subscribe],
   ['unsubscribe', unsubscribe],
+  ['send', send],
+  ['presence', presence],
+  ['watch', watch],
+  ['unwatch', unwatch],
 ])
 
 /** Frames that may wait while one is being worked on. */
@@ -102,17 +109,18 @@ export class Connection {
   }
 
   /** Sends a frame; does nothing once the socket has closed. */
-  send(frame: object | string): void {
-    if (!this.#closed) this.#socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame))
+  send(frame: object | string | Buffer): void {
+    const ready = typeof frame === 'string' || Buffer.isBuffer(frame)
+    if (!this.#closed) this.#socket.send(ready ? frame : JSON.stringify(frame))
   }
 
   /** Tells the client of a refusal, and closes the connection if that is what goes with it. */
   refuse(refusal: Refusal, id?: number): void {
-    const { code, message, retryAfter } = refusal
+    const { code, message, retryAfter, keepOpen } = refusal
     this.#services.metrics.refused(code)
     this.send({ op: 'error', id, code, message, retry_after: retryAfter })
     const close = closeCode(code)
-    if (close === undefined) return
+    if (close === undefined || keepOpen) return
     const { address } = this.seat
     if (address !== undefined) this.#services.log.debug({ connection: this.id, address, code }, 'refused')
     this.close(close, code)

@@ -3,6 +3,7 @@ import { every, type Cancel } from '../lib/clock.ts'
 import { randomId } from '../lib/random.ts'
 import type { ConnectionId } from '../protocol/ids.ts'
 import { Refusal } from '../protocol/refusal.ts'
+import { threadOf, type Topic } from '../protocol/topic.ts'
 import { expireGrants } from './access.ts'
 import { Connection } from './connection.ts'
 import type { Services } from './services.ts'
@@ -22,9 +23,9 @@ const LOOK_PART = 1 / 20
 
 /** All connections of this node, and the one timer that serves them all. */
 export class Connections {
-  readonly users = new Users()
   readonly #services: Services
   readonly #all = new Map<ConnectionId, Connection>()
+  readonly users = new Users(this.#all)
   // Random, so that ids are unique in the cluster without asking it.
   readonly #node = randomId(6)
   readonly #cancel: Cancel
@@ -63,9 +64,20 @@ export class Connections {
     this.#all.delete(connection.id)
     this.users.remove(connection)
     connection.closedBy(code)
+    const { identity } = connection
+    if (identity !== undefined) this.#services.presence.disconnected(identity.site.id, identity.user)
     // uWebSockets does not tell whether it was its cap, but this much was needed to get there.
     const most = connection.backlog + this.#bytes
     if (code === 1006 && most > this.#services.backlogCap) this.#services.metrics.slowConsumer()
+  }
+
+  /** To be called when a connection is subscribed to a topic, or no more, as when it closes. */
+  subscriptionChanged(connection: Connection, topic: Topic, subscribed: boolean): void {
+    const thread = threadOf(topic)
+    if (thread === undefined) return
+    const { site, user, info } = connection.identity!
+    if (subscribed) this.#services.presence.joined(site.id, thread, user, info)
+    else this.#services.presence.left(site.id, thread, user)
   }
 
   /** To be called when events of so many bytes were handed to sockets. */

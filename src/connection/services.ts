@@ -3,6 +3,7 @@ import type { Limits } from '../limits/limits.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
+import type { Presence } from '../presence/presence.ts'
 import type { Trust } from '../trust/trust.ts'
 import type { Users } from './users.ts'
 
@@ -11,6 +12,7 @@ export interface Services {
   readonly trust: Trust
   readonly hub: Hub
   readonly users: Users
+  readonly presence: Presence
   readonly limits: Limits
   readonly clock: Clock
   readonly metrics: Metrics

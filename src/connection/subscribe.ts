@@ -2,16 +2,14 @@ import type { ClientFrame } from '../protocol/decode.ts'
 import { parseThreadId, type ThreadId } from '../protocol/ids.ts'
 import type { Json } from '../protocol/raw-json.ts'
 import { Refusal } from '../protocol/refusal.ts'
-import { threadTopic } from '../protocol/topic.ts'
+import { threadOf, threadTopic } from '../protocol/topic.ts'
 import { READ } from '../trust/trust.ts'
 import { refusalIn } from './access.ts'
 import type { Connection } from './connection.ts'
 import { takeGrant } from './grant.ts'
 import { join, readSince } from './join.ts'
+import { openPresence, readWanted, showPresence } from './presence.ts'
 import type { Services } from './services.ts'
-
-/** The user's own topic and the site's, which every connection has. */
-const OWN_TOPICS = 2
 
 /**
  * `subscribe`: listens to threads that the token, or a grant that comes along, names with `read`. What is refused is
@@ -24,20 +22,28 @@ export async function subscribe(
 ): Promise<void> {
   const since = readSince(fields.since)
   const asked = readThreads(fields.threads, connection.identity!.site.limits.threads)
+  const wantsPresence = readWanted(fields.presence)
   const fault = fields.grant === undefined ? undefined : await takeGrant(connection, fields.grant, services)
   const site = connection.identity!.site.id
   const topics = (threads: readonly ThreadId[]) => threads.map(thread => threadTopic(site, thread))
 
   let { allowed, refused } = sort(connection, asked, fault, services)
   const followed = services.hub.follow(topics(allowed))
-  if (followed !== undefined) {
+  const shown = wantsPresence ? await openPresence(connection, allowed, services) : []
+  if (followed !== undefined || wantsPresence) {
     await followed
     // A thread may have been taken from the user meanwhile.
     ;({ allowed, refused } = sort(connection, asked, fault, services))
   }
   for (const { code } of refused.values()) services.metrics.refused(code)
   const chains = join(connection, topics(allowed), since, services)
-  connection.send({ op: 'subscribed', id, chains, ...(refused.size === 0 ? {} : { refused: describe(refused) }) })
+  connection.send({
+    op: 'subscribed',
+    id,
+    chains,
+    ...(wantsPresence ? { presence: showPresence(connection, shown, services) } : {}),
+    ...(refused.size === 0 ? {} : { refused: describe(refused) }),
+  })
 }
 
 /** Reads a list of at most so many thread ids; doubles are removed. More would be an answer many times the frame's size. */
@@ -63,7 +69,7 @@ function sort(
   const { site } = connection.identity!
   const allowed: ThreadId[] = []
   const refused = new Map<ThreadId, Refusal>()
-  let room = site.limits.threads + OWN_TOPICS - connection.topics().length
+  let room = site.limits.threads - connection.topics().filter(topic => threadOf(topic) !== undefined).length
   for (const thread of asked) {
     const refusal = refusalIn(connection, thread, READ, services.hub)
     if (refusal !== undefined) refused.set(thread, fault ?? refusal)

@@ -166,8 +166,10 @@ export class Gateway implements Outlet {
         connectionOf(ws).receive(Buffer.from(message), isBinary)
       },
       close: (ws, code) => connections.closed(connectionOf(ws), code),
-      subscription: (_ws, topic, count, before) => {
-        if (count === 0 || before === 0) listenersChanged(Buffer.from(topic).toString('latin1') as Topic, count)
+      subscription: (ws, topic, count, before) => {
+        const name = Buffer.from(topic).toString('latin1') as Topic
+        if (count === 0 || before === 0) listenersChanged(name, count)
+        connections.subscriptionChanged(connectionOf(ws), name, count > before)
       },
     }
   }

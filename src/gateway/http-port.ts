@@ -88,7 +88,9 @@ function send(response: UWS.HttpResponse, { status, headers, body }: HttpAnswer,
   })
 }
 
-function hotRequest(url: string, request: UWS.HttpRequest): HttpRequest {
+function hotRequest(path: string, request: UWS.HttpRequest): HttpRequest {
+  const query = request.getQuery()
+  const url = query === undefined || query === '' ? path : `${path}?${query}`
   const headers: Record<string, string> = {}
   for (const name of HOT_HEADERS) {
     const value = request.getHeader(name)

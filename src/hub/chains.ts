@@ -97,8 +97,8 @@ export class Chains {
     if (count === 0 && this.#last.has(topic)) this.#idle.set(topic, now)
   }
 
-  /** Lets go of the chains that have had no listener for a while. */
-  release(now: number, listeners: (topic: Topic) => number): void {
+  /** Lets go of the chains that have had no listener for a while, and returns them. */
+  release(now: number, listeners: (topic: Topic) => number): Topic[] {
     const idle: Topic[] = []
     for (const [topic, since] of this.#idle) {
       if (since + PAUSE > now) break
@@ -108,6 +108,7 @@ export class Chains {
       idle.push(topic)
     }
     if (idle.length > 0) this.#bus.unsubscribe(idle)
+    return idle
   }
 
   #join(topic: Topic): Joining {

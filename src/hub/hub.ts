@@ -1,11 +1,12 @@
-import type { Bus, BusListener, Delivery } from '../bus/bus.ts'
+import type { Bus, BusListener, Delivery, Recipients } from '../bus/bus.ts'
 import type { Notice, Revocations } from '../bus/notice.ts'
 import { after, every, type Cancel, type Clock } from '../lib/clock.ts'
 import { errorFacts, type Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import { chainState, unknownState, type ChainState } from '../protocol/chain.ts'
-import { ownFrame } from '../protocol/encode.ts'
+import { clientFrame, type ClientEvent, ownFrame } from '../protocol/encode.ts'
 import type { SiteId } from '../protocol/ids.ts'
+import { newEventId } from './event-id.ts'
 import type { JsonObject } from '../protocol/raw-json.ts'
 import { clientChainName, isChain, isUserTopic, siteOf, type Topic } from '../protocol/topic.ts'
 import type { Audience } from './audience.ts'
@@ -35,6 +36,7 @@ export class Hub implements BusListener {
   readonly #doubted = new Set<Topic>()
   #outlet: Outlet | undefined
   #audience: Audience | undefined
+  #released: ((topics: readonly Topic[]) => void) | undefined
 
   constructor(options: HubOptions) {
     this.#options = options
@@ -42,10 +44,11 @@ export class Hub implements BusListener {
     this.#cancel = every(1000, () => this.#sweep())
   }
 
-  /** Names the sockets, and the connections on them. Called once, before a port opens. */
-  attach(outlet: Outlet, audience: Audience): void {
+  /** Names the sockets, the connections on them, and who is told of topics that are followed no more. Called once, before a port opens. */
+  attach(outlet: Outlet, audience: Audience, released: (topics: readonly Topic[]) => void): void {
     this.#outlet = outlet
     this.#audience = audience
+    this.#released = released
   }
 
   get busUp(): boolean {
@@ -63,6 +66,14 @@ export class Hub implements BusListener {
     const published = await publish(bus, site, request, clock.now())
     metrics.published('api', (performance.now() - start) / 1000)
     return published
+  }
+
+  /** Hands a client's event to others who are subscribed to the thread. Rejects with `bus_down`. */
+  async send(topic: Topic, event: Omit<ClientEvent, 'id' | 'at'>, to: Recipients): Promise<void> {
+    const { bus, clock, metrics } = this.#options
+    const start = performance.now()
+    await bus.send(topic, clientFrame({ ...event, id: newEventId(), at: clock.now() }), to)
+    metrics.published('client', (performance.now() - start) / 1000)
   }
 
   /** Returns chains' heads, in their order. Rejects with `bus_down`. */
@@ -118,6 +129,10 @@ export class Hub implements BusListener {
     const outlet = this.#outlet!
     if (except === undefined || !outlet.owns(except)) outlet.publish({ topic, frame, stamp })
     else outlet.publish({ topic, frame, stamp, except, instead: stamp > 0 ? ownFrame(frame) : undefined })
+  }
+
+  direct(topic: Topic, frame: Buffer, to: Recipients): void {
+    this.#audience!.direct(topic, frame, to)
   }
 
   gap(topic: Topic, head: number): void {
@@ -186,6 +201,8 @@ export class Hub implements BusListener {
     const now = this.#options.clock.now()
     this.#pace.sweep(now)
     const outlet = this.#outlet
-    if (outlet !== undefined) this.#chains.release(now, topic => outlet.subscribers(topic))
+    if (outlet === undefined) return
+    const released = this.#chains.release(now, topic => outlet.subscribers(topic))
+    if (released.length > 0) this.#released!(released)
   }
 }

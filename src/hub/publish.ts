@@ -1,7 +1,7 @@
 import type { Bus, Publication } from '../bus/bus.ts'
-import { randomId } from '../lib/random.ts'
 import { chainedFrame, ephemeralFrame } from '../protocol/encode.ts'
 import type { ConnectionId, EventId, EventType, SiteId, ThreadId, UserId } from '../protocol/ids.ts'
+import { newEventId } from './event-id.ts'
 import { chainName, clientChainName, siteTopic, threadTopic, userTopic, type Topic } from '../protocol/topic.ts'
 
 /** What an origin asks for, checked. */
@@ -44,14 +44,6 @@ export async function publish(bus: Bus, site: SiteId, request: PublishRequest, a
   const stamps: Record<string, number> = {}
   if (!ephemeral) for (let i = 0; i < topics.length; i++) stamps[chainName(topics[i]!)] = placed[i]!.stamp
   return placed.every(({ duplicate }) => duplicate) ? { id, stamps, duplicate: true } : { id, stamps }
-}
-
-// Unique in the cluster without asking it, and of one length, so that frames of like events are.
-const PROCESS = randomId(9)
-let count = 0
-
-function newEventId(): EventId {
-  return `${PROCESS}.${(count++).toString(36).padStart(9, '0')}` as EventId
 }
 
 function topicsOf(site: SiteId, to: Target): Topic[] {

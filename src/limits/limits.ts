@@ -90,6 +90,11 @@ export class Limits {
     this.#sites.get(site)?.delivered(sockets, this.#options.clock.now())
   }
 
+  /** To be called when a `send` was refused. */
+  refusedSend(): void {
+    this.#options.metrics.rateLimited('sends')
+  }
+
   close(): void {
     this.#cancel()
   }

@@ -1,5 +1,6 @@
 import { fullAfter, secondsToWait } from '../lib/token-bucket.ts'
 import type { SiteId, UserId } from '../protocol/ids.ts'
+import { Refusal } from '../protocol/refusal.ts'
 import type { Peer } from './addresses.ts'
 import type { Limits } from './limits.ts'
 import type { LimitedSite } from './usage.ts'
@@ -16,6 +17,8 @@ export class Seat {
   #released = false
   /** When the bucket of its frames will be full. One number: there is a seat for each socket. */
   #full = 0
+  /** The same for its `send` frames. */
+  #sendFull = 0
 
   constructor(limits: Limits, peer: Peer) {
     this.#limits = limits
@@ -65,6 +68,17 @@ export class Seat {
     // A large frame that was let through is no flood.
     this.#full = Math.min(this.#full, now + (2 * burst - 1) * token)
     return 0
+  }
+
+  /** Charges a `send`. Throws `rate_limited`. */
+  chargeSend(perSecond: number): void {
+    const now = performance.now()
+    const wait = secondsToWait(this.#sendFull, now, perSecond, perSecond)
+    if (wait > 0) {
+      this.#limits.refusedSend()
+      throw new Refusal('rate_limited', `${perSecond} send per second`, { retryAfter: Math.ceil(wait) })
+    }
+    this.#sendFull = fullAfter(this.#sendFull, 1, now, perSecond)
   }
 
   #settle(): void {

@@ -2,6 +2,7 @@ import type { Code } from '../protocol/codes.ts'
 
 export const LIMIT_KINDS = [
   'frames',
+  'sends',
   'connections',
   'user_connections',
   'publishes',

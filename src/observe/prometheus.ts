@@ -9,6 +9,7 @@ import type { Numbers } from './numbers.ts'
 export interface Gauges {
   connections(): number
   chains(): number
+  presenceMembers(): number
 }
 
 export interface BuildInfo {
@@ -82,6 +83,9 @@ export class PrometheusMetrics implements Metrics {
   observe(gauges: Gauges): void {
     this.#gauge('connections', 'Open WebSockets', { collect: gauge => gauge.set(gauges.connections()) })
     this.#gauge('chains', 'Chains that this node follows', { collect: gauge => gauge.set(gauges.chains()) })
+    this.#gauge('presence_members', 'Users on this node, counted once for each thread that they are in', {
+      collect: gauge => gauge.set(gauges.presenceMembers()),
+    })
   }
 
   get contentType(): string {

@@ -2,9 +2,10 @@ import { type Cancel, type Clock, every } from '../lib/clock.ts'
 import { errorFacts, type Log } from '../observe/log.ts'
 import { onlineFrame, presenceFrame } from '../protocol/encode.ts'
 import type { SiteId, ThreadId, UserId } from '../protocol/ids.ts'
+import { Refusal } from '../protocol/refusal.ts'
 import { onlineTopic, presenceTopic, threadOfPresence, type Topic, userOfOnline } from '../protocol/topic.ts'
 import { Own } from './own.ts'
-import type { Change, Entry, PresenceStore, Snapshot, StoreListener } from './store.ts'
+import type { Change, PresenceStore, Snapshot, StoreListener } from './store.ts'
 import type { Difference } from './view.ts'
 import { Views } from './views.ts'
 
@@ -22,13 +23,16 @@ const COALESCE = 250
 const GRACE = 10_000
 /** Milliseconds after which the store is tried again. */
 const PAUSE = 1000
+/** Seconds. */
+const RETRY_AFTER = 2
 /** Entries in Redis live for two days. */
 const REPEAT = 12 * 3600_000
 
 /** Who is in a thread, and who is online (DESIGN §9). What clients see follows from the store alone, so all nodes show the same. */
 export class Presence implements StoreListener {
   readonly #options: PresenceOptions
-  readonly #own = new Own()
+  readonly #inThreads = new Own()
+  readonly #online = new Own()
   readonly #views: Views
   readonly #timers: readonly Cancel[]
   #setting = false
@@ -38,29 +42,29 @@ export class Presence implements StoreListener {
     this.#options = options
     this.#views = new Views(options.store)
     options.store.listen(this)
-    this.#timers = [every(COALESCE, () => this.#tick()), every(REPEAT, () => this.#own.forget(() => true))]
+    this.#timers = [every(COALESCE, () => this.#tick()), every(REPEAT, () => this.#forget(() => true))]
   }
 
   /** Users on this node, counted once for each thread that they are in. */
   get members(): number {
-    return this.#own.members
+    return this.#inThreads.members
   }
 
   /** `info` is JSON. */
   joined(site: SiteId, thread: ThreadId, user: UserId, info: string | undefined): void {
-    this.#own.join(presenceTopic(site, thread), user, info)
+    this.#inThreads.join(presenceTopic(site, thread), user, info)
   }
 
   left(site: SiteId, thread: ThreadId, user: UserId): void {
-    this.#own.leave(presenceTopic(site, thread), user)
+    this.#inThreads.leave(presenceTopic(site, thread), user)
   }
 
   connected(site: SiteId, user: UserId): void {
-    this.#own.join(onlineTopic(site, user), user, undefined)
+    this.#online.join(onlineTopic(site, user), user, undefined)
   }
 
   disconnected(site: SiteId, user: UserId): void {
-    this.#own.leave(onlineTopic(site, user), user, this.#options.clock.now() + GRACE)
+    this.#online.leave(onlineTopic(site, user), user, this.#options.clock.now() + GRACE)
   }
 
   /** Gets ready to tell who is at topics, which are followed already. Returns false when that cannot be known now. */
@@ -84,9 +88,14 @@ export class Presence implements StoreListener {
     this.#views.close(topics)
   }
 
-  /** Returns who is in a thread, in the whole cluster. Rejects when that cannot be known now. */
+  /** Returns who is at topics, in the whole cluster. Rejects with `bus_down`. */
   async read(topics: readonly Topic[]): Promise<Snapshot[]> {
-    return this.#options.store.read(topics)
+    try {
+      return await this.#options.store.read(topics)
+    } catch (error) {
+      this.#options.log.debug({ error: errorFacts(error).error }, 'presence could not be read')
+      throw new Refusal('bus_down', undefined, { retryAfter: RETRY_AFTER })
+    }
   }
 
   changed(topic: Topic, change: Change): void {
@@ -94,7 +103,7 @@ export class Presence implements StoreListener {
   }
 
   lost(concerns: (topic: Topic) => boolean): void {
-    this.#own.forget(concerns)
+    this.#forget(concerns)
     this.#views.lost(concerns, this.#options.clock.now())
   }
 
@@ -106,7 +115,7 @@ export class Presence implements StoreListener {
 
   #tick(): void {
     const now = this.#options.clock.now()
-    this.#own.sweep(now)
+    this.#online.sweep(now)
     if (now >= this.#pauseUntil) {
       void this.#set()
       this.#views.refresh(now).catch(() => this.#pause())
@@ -116,18 +125,26 @@ export class Presence implements StoreListener {
 
   async #set(): Promise<void> {
     if (this.#setting) return
-    const entries: Entry[] = this.#own.takeUntold()
-    if (entries.length === 0) return
     this.#setting = true
+    await Promise.all([this.#inThreads, this.#online].map(own => this.#setOwn(own)))
+    this.#setting = false
+  }
+
+  async #setOwn(own: Own): Promise<void> {
+    const entries = own.takeUntold()
+    if (entries.length === 0) return
     try {
       await this.#options.store.set(entries)
     } catch {
       // The bus says in the log that Redis is away.
-      this.#own.giveBack(entries)
+      own.giveBack(entries)
       this.#pause()
-    } finally {
-      this.#setting = false
     }
+  }
+
+  #forget(concerns: (topic: Topic) => boolean): void {
+    this.#inThreads.forget(concerns)
+    this.#online.forget(concerns)
   }
 
   #pause(): void {

@@ -146,10 +146,9 @@ function readChange(version: number, text: string): Change {
     version,
     prev,
     count,
-    present: present?.map(({ info, ...rest }) => ({
-      ...rest,
-      info: info === undefined ? undefined : JSON.stringify(info),
-    })),
+    present: present?.map(({ user, connections, info }) => {
+      return { user, connections, info: info === undefined ? undefined : JSON.stringify(info) }
+    }),
     left,
   }
 }

@@ -60,7 +60,7 @@ export class View {
     }
     const now = new Map(members.map(member => [member.user, member]))
     this.#members ??= new Map()
-    for (const user of [...this.#members.keys()]) if (!now.has(user)) this.#put(user, undefined)
+    for (const user of this.#members.keys()) if (!now.has(user)) this.#put(user, undefined)
     for (const [user, member] of now) this.#put(user, member)
   }
 

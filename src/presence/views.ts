@@ -32,7 +32,7 @@ export class Views {
       const done = this.#open(fresh)
       for (const topic of fresh) this.#opening.set(topic, { done, newest: 0 })
     }
-    await Promise.all(topics.map(topic => this.#opening.get(topic)?.done))
+    await Promise.all(topics.map(async topic => this.#opening.get(topic)?.done))
   }
 
   /** Lets go of topics that are followed no more. */

@@ -75,6 +75,7 @@ export const CODES = {
     says: 'the site has taken the user out of this thread; a newer token or grant may allow it again',
   },
   permission_missing: { http: 403, says: 'the token names this thread without the permission that this needs' },
+  type_not_allowed: { http: 403, says: 'clients of this site may not send events of this type' },
   rate_limited: { http: 429, says: 'too much at once; slow down' },
   connection_limit: { http: 429, close: 4429, says: 'as many connections as are allowed are open' },
   thread_limit: { http: 429, says: 'too many threads on one connection' },

@@ -1,5 +1,5 @@
 import { isCount } from './ids.ts'
-import { parseJson, type JsonObject } from './raw-json.ts'
+import { parseJson, RawJson, type JsonObject } from './raw-json.ts'
 import { Refusal } from './refusal.ts'
 
 /** A client's frame. Its fields are well-formed JSON, but nothing else is known of them yet. */
@@ -7,6 +7,8 @@ export interface ClientFrame {
   readonly op: string
   readonly id: number | undefined
   readonly fields: JsonObject
+  /** The exact bytes of `data`: a copy, since the message is only lent. */
+  readonly data: Buffer | undefined
 }
 
 /** Returns the frame that a message holds, or why it holds none. Never throws: the bytes are anyone's. */
@@ -21,7 +23,9 @@ export function decodeFrame(message: Buffer): ClientFrame | Refusal {
   const { op, id } = fields
   if (typeof op !== 'string') return new Refusal('bad_frame', 'op is not a string')
   if (id !== undefined && !isCount(id)) return new Refusal('bad_frame', 'id is not an integer from 0 to 2^53-1')
-  return { op, id, fields }
+  const raw = fields.data
+  const data = raw instanceof RawJson ? Buffer.from(message.subarray(raw.start, raw.end)) : undefined
+  return { op, id, fields, data }
 }
 
 /** The start of a frame as most clients write it. */

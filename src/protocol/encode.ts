@@ -1,4 +1,4 @@
-import type { EventId, EventType, ThreadId, UserId } from './ids.ts'
+import type { ConnectionId, EventId, EventType, ThreadId, UserId } from './ids.ts'
 
 /**
  * A frame but for its stamps: `before` + stamp + `,"prev":` + prev + `after`. The bus splices them in where it makes
@@ -74,3 +74,24 @@ export function presenceFrame(
 export function onlineFrame(user: UserId, online: boolean): Buffer {
   return Buffer.from(`{"op":"online","users":{"${user}":${online}}}`, 'latin1')
 }
+
+export interface ClientEvent {
+  readonly id: EventId
+  readonly type: EventType
+  readonly thread: ThreadId
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  readonly sender: { readonly user: UserId; readonly connection: ConnectionId }
+  /** The exact bytes that the client sent. */
+  readonly data: Buffer
+}
+
+/** Returns the frame of an event that a client sent: without a stamp, and with its sender (CONTRACT 21). */
+export function clientFrame({ id, type, thread, at, sender, data }: ClientEvent): Buffer {
+  const head =
+    `{"op":"event","id":"${id}","type":"${type}","thread":"${thread}","at":${at},` +
+    `"sender":{"user":"${sender.user}","connection":"${sender.connection}"},"data":`
+  return Buffer.concat([Buffer.from(head, 'latin1'), data, CLOSING])
+}
+
+const CLOSING = Buffer.from('}')

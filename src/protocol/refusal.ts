@@ -5,6 +5,8 @@ interface Details {
   retryAfter?: number
   /** JSON Pointer (RFC 6901) to the offending field. */
   pointer?: string
+  /** Leaves a WebSocket open although the code would close it: the frame was well-formed, and only what it asked is too much. */
+  keepOpen?: boolean
 }
 
 /**
@@ -16,11 +18,13 @@ export class Refusal extends Error {
   readonly code: Code
   readonly retryAfter: number | undefined
   readonly pointer: string | undefined
+  readonly keepOpen: boolean
 
-  constructor(code: Code, detail?: string, { retryAfter, pointer }: Details = {}) {
+  constructor(code: Code, detail?: string, { retryAfter, pointer, keepOpen = false }: Details = {}) {
     super(detail === undefined ? CODES[code].says : `${CODES[code].says} (${detail})`)
     this.code = code
     this.retryAfter = retryAfter
     this.pointer = pointer
+    this.keepOpen = keepOpen
   }
 }

@@ -54,7 +54,7 @@ export class ClusterLink implements RedisLink {
     }
   }
 
-  async publish(channel: string, message: string): Promise<void> {
+  async publish(channel: string, message: string | Buffer): Promise<void> {
     await this.#cluster.spublish(channel, message)
   }
 

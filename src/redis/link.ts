@@ -23,7 +23,7 @@ export interface RedisLink {
   readonly ready: boolean
   /** Runs a script. All keys are of one partition. */
   run(script: Script, keys: readonly string[], args: readonly (string | number | Buffer)[]): Promise<unknown>
-  publish(channel: string, message: string): Promise<void>
+  publish(channel: string, message: string | Buffer): Promise<void>
   /** Resolves when all channels are confirmed. */
   subscribe(channels: readonly string[]): Promise<void>
   unsubscribe(channels: readonly string[]): void

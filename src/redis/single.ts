@@ -68,7 +68,8 @@ export class SingleLink implements RedisLink {
     }
   }
 
-  async publish(channel: string, message: string): Promise<void> {
+  async publish(channel: string, message: string | Buffer): Promise<void> {
+    this.#cork()
     await this.#commands.publish(channel, message)
   }
 

@@ -1,5 +1,5 @@
-import { parseEventType } from '../protocol/ids.ts'
-import { found, readFields, readList } from './shape.ts'
+import { found, readFields } from './shape.ts'
+import { readTypes } from './types.ts'
 import { Wrong } from './wrong.ts'
 
 const SECRET = /^whsec_([A-Za-z0-9+/]+={0,2})$/
@@ -11,7 +11,7 @@ export function checkCallback(value: unknown, where: string, secretAllowed: bool
   const known = secretAllowed ? ['url', 'events', 'data', 'secret'] : ['url', 'events', 'data']
   const { url, events, data, secret } = readFields(value, where, known)
   checkUrl(url, `${where}.url`)
-  checkTypes(events, `${where}.events`)
+  readTypes(events, `${where}.events`)
   if (data !== undefined && typeof data !== 'boolean') {
     throw new Wrong(`${where}.data`, `expected true or false, found ${found(data)}`)
   }
@@ -19,16 +19,6 @@ export function checkCallback(value: unknown, where: string, secretAllowed: bool
     if (secret.length === 0) throw new Wrong(`${where}.secret`, 'expected at least one secret, found none')
     for (const [index, one] of secret.entries()) checkSecret(one, `${where}.secret[${index}]`)
   } else if (secret !== undefined) checkSecret(secret, `${where}.secret`)
-}
-
-/** Checks a list of event types, where `.*` at the end stands for all that begin so. Throws Wrong. */
-export function checkTypes(value: unknown, where: string): void {
-  for (const [index, type] of readList(value, where).entries()) {
-    const stem = typeof type === 'string' && type.endsWith('.*') ? type.slice(0, -2) : type
-    if (parseEventType(stem) === undefined) {
-      throw new Wrong(`${where}[${index}]`, 'expected an event type such as typing or call.*, found something else')
-    }
-  }
 }
 
 function checkUrl(value: unknown, where: string): void {

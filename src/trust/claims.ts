@@ -9,6 +9,10 @@ export type Scope = 'publish' | 'presence' | 'manage'
 export interface UserClaims {
   readonly user: UserId
   readonly threads: ReadonlyMap<ThreadId, number>
+  /** Whose online state may be watched: everybody's if true. */
+  readonly watch: true | ReadonlySet<UserId> | undefined
+  /** JSON that is shown in presence. */
+  readonly info: string | undefined
   /** Seconds since the epoch, without a fraction, like `expires`. */
   readonly issuedAt: number
   readonly expires: number
@@ -29,15 +33,16 @@ const SCOPES: ReadonlySet<string> = new Set(['publish', 'presence', 'manage'] sa
 
 /** Returns what a user token says, from a payload that was verified. Throws a Refusal for the first claim that is wrong. */
 export function readUserClaims(payload: Fields, nowMs: number): UserClaims {
-  const claims = readClaims(payload, nowMs, 'throughline')
-  checkWatch(payload['watch'])
-  checkInfo(payload['info'])
-  return claims
+  return {
+    ...readClaims(payload, nowMs, 'throughline'),
+    watch: readWatch(payload['watch']),
+    info: readInfo(payload['info']),
+  }
 }
 
 /** The same for a grant. */
 export function readGrantClaims(payload: Fields, nowMs: number): UserClaims {
-  return readClaims(payload, nowMs, 'throughline:grant')
+  return { ...readClaims(payload, nowMs, 'throughline:grant'), watch: undefined, info: undefined }
 }
 
 /** Returns what a server token says, from a payload that was verified. Throws a Refusal for the first claim that is wrong. */
@@ -47,7 +52,7 @@ export function readServerClaims(payload: Fields, nowMs: number): ServerClaims {
   return { scopes: readScopes(payload['scope']), expires }
 }
 
-function readClaims(payload: Fields, nowMs: number, audience: string): UserClaims {
+function readClaims(payload: Fields, nowMs: number, audience: string): Omit<UserClaims, 'watch' | 'info'> {
   checkAudience(payload['aud'], audience)
   const { expires, issuedAt } = readTimes(payload, nowMs / 1000, USER_SECONDS)
   if (issuedAt === undefined) throw new Refusal('token_claims', 'iat is missing')
@@ -102,25 +107,26 @@ function readThreads(value: unknown): ReadonlyMap<ThreadId, number> {
   return threads
 }
 
-function checkWatch(value: unknown): void {
-  if (value === undefined || value === true) return
-  if (!Array.isArray(value) || value.some(user => parseUserId(user) === undefined)) {
-    throw new Refusal('token_claims', 'watch is neither true nor a list of user ids')
-  }
+function readWatch(value: unknown): true | ReadonlySet<UserId> | undefined {
+  if (value === undefined || value === true) return value
+  const users = Array.isArray(value) ? value.map(parseUserId) : [undefined]
+  if (users.includes(undefined)) throw new Refusal('token_claims', 'watch is neither true nor a list of user ids')
+  return new Set(users as UserId[])
 }
 
-function checkInfo(value: unknown): void {
-  if (value !== undefined && !isSmall(value)) {
-    throw new Refusal('token_claims', `info is larger than ${MAX_INFO_BYTES} bytes of JSON`)
-  }
+function readInfo(value: unknown): string | undefined {
+  if (value === undefined) return undefined
+  const info = serialise(value)
+  if (info !== undefined && Buffer.byteLength(info) <= MAX_INFO_BYTES) return info
+  throw new Refusal('token_claims', `info is larger than ${MAX_INFO_BYTES} bytes of JSON`)
 }
 
-function isSmall(value: unknown): boolean {
+function serialise(value: unknown): string | undefined {
   try {
-    return Buffer.byteLength(JSON.stringify(value)) <= MAX_INFO_BYTES
+    return JSON.stringify(value)
   } catch {
     // JSON.parse reads any depth, JSON.stringify overflows the stack: thousands of levels are no 1 KiB.
-    return false
+    return undefined
   }
 }
 

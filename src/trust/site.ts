@@ -1,8 +1,9 @@
 import type { SiteId } from '../protocol/ids.ts'
-import { checkCallback, checkTypes } from './callback.ts'
+import { checkCallback } from './callback.ts'
 import { type Key, KINDS, readKeys } from './keys.ts'
 import { found, readFields, readList } from './shape.ts'
 import { type Caps, readSiteLimits, type SiteLimits } from './site-limits.ts'
+import { readTypes, type TypeList } from './types.ts'
 import { Wrong } from './wrong.ts'
 
 /** One tenant, as the site file or its licence describes it. */
@@ -11,11 +12,16 @@ export interface Site {
   /** Serialised web origins whose pages may connect, compared exactly (CONTRACT 14). */
   readonly origins: ReadonlySet<string>
   readonly limits: SiteLimits
+  /** What clients may send. */
+  readonly types: TypeList
   readonly keys: readonly Key[]
 }
 
 /** Who wrote it: a licence passes through browsers and may hold no secret. */
 export type Source = 'siteFile' | 'licence'
+
+/** What clients may send unless the site says otherwise: a client can never pose as the origin. */
+const CLIENT_TYPES = ['typing', 'read', 'call.*', 'signal.*']
 
 /** Returns the site that a `site` object describes. Throws Wrong for the first fault in any of its fields. */
 export async function readSite(id: SiteId, value: unknown, where: string, source: Source, caps?: Caps): Promise<Site> {
@@ -23,8 +29,8 @@ export async function readSite(id: SiteId, value: unknown, where: string, source
   const origins = readOrigins(fields['origins'], `${where}.origins`)
   const limits = readSiteLimits(fields['limits'] ?? {}, `${where}.limits`, caps)
   if (fields['callback'] !== undefined) checkCallback(fields['callback'], `${where}.callback`, source === 'siteFile')
-  if (fields['types'] !== undefined) checkTypes(fields['types'], `${where}.types`)
-  return { id, origins, limits, keys: await readKeys(fields['keys'], `${where}.keys`, KINDS[source]) }
+  const types = readTypes(fields['types'] ?? CLIENT_TYPES, `${where}.types`)
+  return { id, origins, limits, types, keys: await readKeys(fields['keys'], `${where}.keys`, KINDS[source]) }
 }
 
 function readOrigins(value: unknown, where: string): ReadonlySet<string> {

@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../lib/clock.ts'
-import type { SiteId, ThreadId, UserId } from '../protocol/ids.ts'
+import type { SiteId } from '../protocol/ids.ts'
 import { Refusal } from '../protocol/refusal.ts'
-import { hasExpired, readGrantClaims, readServerClaims, readUserClaims, type Scope } from './claims.ts'
+import { hasExpired, readGrantClaims, readServerClaims, readUserClaims, type Scope, type UserClaims } from './claims.ts'
 import { fixed, type HeldFile, holdFile, type Warn } from './held-file.ts'
 import type { Key } from './keys.ts'
 import { type Licence, Licences } from './licence.ts'
@@ -21,14 +21,8 @@ export type { Site } from './site.ts'
 export { TrustConfigError } from './wrong.ts'
 
 /** Who a client is, and what it may do, in its site's word. */
-export interface UserIdentity {
+export interface UserIdentity extends UserClaims {
   readonly site: Site
-  readonly user: UserId
-  /** Masks of READ, SEND and PRESENCE. */
-  readonly threads: ReadonlyMap<ThreadId, number>
-  /** Seconds since the epoch, like `expires`. */
-  readonly issuedAt: number
-  readonly expires: number
   /** What the site was known by, unless it stands in the site file. */
   readonly licence: Licence | undefined
 }

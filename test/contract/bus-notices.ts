@@ -65,6 +65,7 @@ export async function noticeContract(t: Test, open: OpenBus): Promise<void> {
       },
       notice: (_topic, { kind }) => order.push(kind),
       gap: () => order.push('gap'),
+      direct: () => undefined,
       busChanged: () => undefined,
       erasChanged: () => undefined,
     })

@@ -1,6 +1,6 @@
 /** What the bus suites speak in: nodes that remember what they heard, and events to publish. */
 import type { Test } from 'tap'
-import type { Bus, BusListener, Delivery, Placed, Publication } from '../../src/bus/bus.ts'
+import type { Bus, BusListener, Delivery, Placed, Publication, Recipients } from '../../src/bus/bus.ts'
 import type { Notice } from '../../src/bus/notice.ts'
 import { chainedFrame, type FramePieces } from '../../src/protocol/encode.ts'
 import { parseEventId, parseEventType, parseSiteId, parseThreadId } from '../../src/protocol/ids.ts'
@@ -23,6 +23,7 @@ export function newPrefix(): string {
 export class Ear implements BusListener {
   readonly heard: Delivery[] = []
   readonly changes: boolean[] = []
+  readonly directed: { topic: Topic; frame: Buffer; to: Recipients }[] = []
   readonly gaps: { topic: Topic; head: number }[] = []
   readonly notices: { topic: Topic; notice: Notice; at: number }[] = []
   readonly eraChanges: ((topic: Topic) => boolean)[] = []
@@ -33,6 +34,10 @@ export class Ear implements BusListener {
 
   busChanged(up: boolean): void {
     this.changes.push(up)
+  }
+
+  direct(topic: Topic, frame: Buffer, to: Recipients): void {
+    this.directed.push({ topic, frame, to })
   }
 
   gap(topic: Topic, head: number): void {

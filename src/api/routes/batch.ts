@@ -22,7 +22,7 @@ export function batchCall({ hub, limits, metrics }: ApiParts): Call {
       Batch,
       Results,
     ),
-    async run(site, body) {
+    async run({ site }, body) {
       limits.publish(site)
       const { events } = readOnly(parseJson(body, 'batch'), ['events'])
       if (!Array.isArray(events) || events.length === 0 || events.length > EVENTS) {

@@ -23,7 +23,7 @@ export function disconnectCall({ hub }: ApiParts): Call {
       Disconnect,
       Done,
     ),
-    async run(site, body, { user }) {
+    async run({ site }, body, { user }) {
       const id = parseUserId(user)
       if (id === undefined) throw new Refusal('bad_id', 'the user in the path')
       const fields = body.length === 0 ? {} : readOnly(parseJson(body, 'batch'), ['revoke', 'reason'])

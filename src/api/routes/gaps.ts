@@ -15,7 +15,7 @@ export function gapsCall({ hub }: ApiParts): Call {
       Chains,
       Done,
     ),
-    async run(site, body) {
+    async run({ site }, body) {
       await hub.askAll([...readChains(site.id, body).values()])
       return {}
     },

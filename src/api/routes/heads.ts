@@ -15,7 +15,7 @@ export function headsCall({ hub }: ApiParts): Call {
       Chains,
       Heads,
     ),
-    async run(site, body) {
+    async run({ site }, body) {
       const chains = readChains(site.id, body)
       const heads = await hub.heads([...chains.values()])
       return { heads: Object.fromEntries([...chains.keys()].map((name, i) => [name, heads[i]])) }

@@ -23,7 +23,7 @@ export function membersCall({ hub }: ApiParts): Call {
       Members,
       Done,
     ),
-    async run(site, body, { thread }) {
+    async run({ site }, body, { thread }) {
       const id = parseThreadId(thread)
       if (id === undefined) throw new Refusal('bad_id', 'the thread in the path')
       await hub.notify(readMembers(site.id, id, body))

@@ -1,24 +1,45 @@
 import { parseJson } from '../../protocol/raw-json.ts'
+import { Refusal } from '../../protocol/refusal.ts'
+import type { ServerIdentity } from '../../trust/trust.ts'
 import type { ApiParts } from '../api.ts'
+import { requireScope } from '../authenticate.ts'
 import type { Call } from '../call.ts'
 import { describeCall } from '../describe.ts'
 import { readEvent } from '../event.ts'
-import { Event, Published } from '../schemas.ts'
+import { Event, Published, Report } from '../schemas.ts'
+import { readOnline } from './online.ts'
 
 /** `POST /v1/publish`. The way of an event begins here: see docs/architecture.md. */
-export function publishCall({ hub, limits }: ApiParts): Call {
+export function publishCall({ hub, presence, limits }: ApiParts): Call {
   return {
     path: '/v1/publish',
     scope: 'publish',
     schema: describeCall(
       'Publish an event',
-      'Gives the event its place in the chain of each target and hands it to every client that listens. `id` makes the call idempotent for 5 minutes.',
+      'Gives the event its place in the chain of each target and hands it to every client that listens. `id` makes the call idempotent for 5 minutes. With `report=online` the answer tells which of `to.users` are online.',
       Event,
       Published,
+      Report,
     ),
-    async run(site, body) {
+    async run(identity, body, _path, query) {
+      const { site } = identity
+      const reports = query.size > 0 && readReport(query, identity)
       limits.publish(site)
-      return hub.publish(site.id, readEvent(parseJson(body, 'event'), body, '', site.limits.dataBytes))
+      const event = readEvent(parseJson(body, 'event'), body, '', site.limits.dataBytes)
+      if (!reports) return hub.publish(site.id, event)
+      if (!('users' in event.to)) throw new Refusal('bad_target', 'report=online needs to.users', { pointer: '/to' })
+      // Read first: an event that was published must not look as if it had failed.
+      const online = await readOnline(presence, site.id, event.to.users)
+      return { ...(await hub.publish(site.id, event)), online }
     },
   }
+}
+
+function readReport(query: URLSearchParams, identity: ServerIdentity): boolean {
+  for (const [name, value] of query) {
+    if (name !== 'report' || value !== 'online')
+      throw new Refusal('bad_field', 'the one query parameter is report=online')
+  }
+  requireScope(identity, 'presence')
+  return true
 }
