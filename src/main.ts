@@ -12,6 +12,7 @@ import { PeerAddresses } from './gateway/peer-address.ts'
 import { Gateway } from './gateway/gateway.ts'
 import { HttpPort } from './gateway/http-port.ts'
 import { loadUws } from './gateway/uws.ts'
+import { newEventId } from './hub/event-id.ts'
 import { Hub } from './hub/hub.ts'
 import { sleep, steadyClock, systemClock } from './lib/clock.ts'
 import { Limits } from './limits/limits.ts'
@@ -22,6 +23,9 @@ import { PrometheusMetrics } from './observe/prometheus.ts'
 import { MemoryPresence } from './presence/memory.ts'
 import { Presence } from './presence/presence.ts'
 import { RedisPresence } from './presence/redis.ts'
+import { MemoryReceipts } from './receipts/memory.ts'
+import { Receipts } from './receipts/receipts.ts'
+import { RedisReceipts } from './receipts/redis.ts'
 import { Keys } from './redis/keys.ts'
 import { openRedis } from './redis/redis.ts'
 import { openTrust, readNodeLimits } from './trust/trust.ts'
@@ -65,7 +69,14 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
   const bus = redis === undefined ? new MemoryBus() : await openRedisBus({ link: redis, keys, log, metrics })
   const share = redis === undefined ? undefined : new RedisShare(redis, keys)
   const limits = new Limits({ clock: steadyClock, metrics, log, addresses, share })
-  const hub = new Hub({ bus, clock, metrics, log })
+  const receipts = new Receipts({
+    store: redis === undefined ? new MemoryReceipts(bus) : new RedisReceipts(redis, keys),
+    newEventId,
+    clock,
+    metrics,
+    log,
+  })
+  const hub = new Hub({ bus, clock, metrics, log, seal: address => receipts.seal(address) })
   const presence = new Presence({
     store: redis === undefined ? new MemoryPresence() : new RedisPresence({ link: redis, keys, bus, log }),
     clock,
@@ -76,6 +87,7 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
     trust,
     hub,
     presence,
+    receipts,
     limits,
     clock,
     metrics,
@@ -145,6 +157,7 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
     await httpPort.close()
     gateway.close()
     await presence.close()
+    await receipts.close()
     hub.close()
     limits.close()
     await bus.close()

@@ -8,7 +8,7 @@ const ROWS = [
   ['main', 'cli', 'commands', 'workers', 'config'],
   ['gateway', 'api', 'admin'],
   ['connection'],
-  ['hub'],
+  ['hub', 'presence', 'receipts'],
   ['bus', 'trust', 'limits', 'redis'],
   ['protocol', 'observe'],
   ['lib'],

@@ -5,7 +5,7 @@ import { isObject, RawJson, type Json } from '../protocol/raw-json.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import { readOnly } from './fields.ts'
 
-const FIELDS = ['to', 'thread', 'type', 'data', 'id', 'ephemeral', 'except']
+const FIELDS = ['to', 'thread', 'type', 'data', 'id', 'ephemeral', 'except', 'receipt_to']
 const USERS = 1000
 
 /**
@@ -23,6 +23,7 @@ export function readEvent(event: Json | undefined, body: Buffer, at: string, dat
   }
   const id = optional(event.id, parseEventId, at, 'id')
   const except = optional(event.except, parseConnectionId, at, 'except')
+  const receiptTo = optional(event['receipt_to'], parseUserId, at, 'receipt_to')
   const { ephemeral } = event
   if (ephemeral !== undefined && typeof ephemeral !== 'boolean')
     throw wrong('bad_field', at, 'ephemeral', 'true or false')
@@ -34,6 +35,7 @@ export function readEvent(event: Json | undefined, body: Buffer, at: string, dat
     thread,
     id,
     except,
+    receiptTo,
   }
 }
 

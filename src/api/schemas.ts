@@ -34,6 +34,9 @@ export const Event = Type.Object(
     except: Type.Optional(
       Type.Union(Id.anyOf, { description: 'A connection: its client gets the place in the chain, not the content' }),
     ),
+    receipt_to: Type.Optional(
+      Type.Union(Id.anyOf, { description: 'A user: whose connections are told when the event has been delivered' }),
+    ),
   },
   { additionalProperties: false },
 )

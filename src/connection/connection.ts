@@ -11,6 +11,7 @@ import { connect } from './connect.ts'
 import type { Grant } from './access.ts'
 import { refresh } from './refresh.ts'
 import { presence } from './presence.ts'
+import { receipt } from './receipt.ts'
 import { send } from './send.ts'
 import type { Services } from './services.ts'
 import type { Socket } from './socket.ts'
@@ -27,6 +28,7 @@ const OPS: ReadonlyMap<string, Op> = new Map<string, Op>([
   ['subscribe', subscribe],
   ['unsubscribe', unsubscribe],
   ['send', send],
+  ['receipt', receipt],
   ['presence', presence],
   ['watch', watch],
   ['unwatch', unwatch],

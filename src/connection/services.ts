@@ -4,6 +4,7 @@ import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { Presence } from '../presence/presence.ts'
+import type { Receipts } from '../receipts/receipts.ts'
 import type { Trust } from '../trust/trust.ts'
 import type { Users } from './users.ts'
 
@@ -13,6 +14,7 @@ export interface Services {
   readonly hub: Hub
   readonly users: Users
   readonly presence: Presence
+  readonly receipts: Receipts
   readonly limits: Limits
   readonly clock: Clock
   readonly metrics: Metrics

@@ -14,13 +14,14 @@ import { Chains } from './chains.ts'
 import { gapForEra, type GapParts, resync, sendGaps } from './gaps.ts'
 import type { Outlet } from './outlet.ts'
 import { Pace } from './pace.ts'
-import { publish, type Published, type PublishRequest } from './publish.ts'
+import { publish, type Published, type PublishRequest, type Seal } from './publish.ts'
 
 export interface HubOptions {
   readonly bus: Bus
   readonly clock: Clock
   readonly metrics: Metrics
   readonly log: Log
+  readonly seal: Seal
 }
 
 /** Milliseconds until chains are compared again when that has failed though the bus is up. */
@@ -61,9 +62,9 @@ export class Hub implements BusListener {
 
   /** Rejects with `bus_down`; then the same call with the same id is safe. */
   async publish(site: SiteId, request: PublishRequest): Promise<Published> {
-    const { bus, clock, metrics } = this.#options
+    const { bus, clock, metrics, seal } = this.#options
     const start = performance.now()
-    const published = await publish(bus, site, request, clock.now())
+    const published = await publish(bus, site, request, clock.now(), seal)
     metrics.published('api', (performance.now() - start) / 1000)
     return published
   }

@@ -14,6 +14,8 @@ export interface PublishRequest {
   readonly id: EventId | undefined
   readonly ephemeral: boolean
   readonly except: ConnectionId | undefined
+  /** Who is told when the event has been delivered. */
+  readonly receiptTo: UserId | undefined
 }
 
 export type Target = { readonly thread: ThreadId } | { readonly users: readonly UserId[] } | { readonly site: true }
@@ -26,12 +28,29 @@ export interface Published {
   readonly duplicate?: true
 }
 
+/** Makes what an event carries so that somebody can be told of its delivery. Rejects with `bus_down`. */
+export type Seal = (address: {
+  readonly site: SiteId
+  readonly to: UserId
+  readonly event: EventId
+  readonly thread: ThreadId | undefined
+}) => Promise<string>
+
 /** Builds an event's frame, once, and gives it to the bus. Rejects with `bus_down`. `at` is in milliseconds. */
-export async function publish(bus: Bus, site: SiteId, request: PublishRequest, at: number): Promise<Published> {
+export async function publish(
+  bus: Bus,
+  site: SiteId,
+  request: PublishRequest,
+  at: number,
+  seal: Seal,
+): Promise<Published> {
   const { to, type, data, ephemeral } = request
   const topics = topicsOf(site, to)
   const id = request.id ?? newEventId()
-  const event = { id, type, thread: 'thread' in to ? to.thread : request.thread, at, data }
+  const thread = 'thread' in to ? to.thread : request.thread
+  const { receiptTo } = request
+  const receipt = receiptTo === undefined ? undefined : await seal({ site, to: receiptTo, event: id, thread })
+  const event = { id, type, thread, at, receipt, data }
   const publication: Publication = {
     topics,
     // All topics of one publication are of one kind, so clients know their chain by the same name: one frame for all.

@@ -12,6 +12,9 @@ export const LIMIT_KINDS = [
 ] as const
 export type LimitKind = (typeof LIMIT_KINDS)[number]
 
+/** What may be wrong with a receipt. */
+export type ReceiptFault = 'forged' | 'foreign' | 'expired'
+
 /** What is counted. Each part is handed this interface; prometheus.ts is the one that keeps the numbers. */
 export interface Metrics {
   connectionOpened(): void
@@ -22,6 +25,7 @@ export interface Metrics {
   published(source: 'api' | 'client', seconds: number): void
   /** One event handed to the sockets of `subscribers`; `seconds` from its stamp until then, where it has one. */
   delivered(subscribers: number, seconds: number | undefined): void
+  receiptRefused(code: ReceiptFault): void
   gap(cause: 'bus' | 'era' | 'origin', chains: number): void
   /** Something that was refused because it was too much. */
   rateLimited(kind: LimitKind): void

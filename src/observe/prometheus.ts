@@ -2,7 +2,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { type Aggregator, collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import { CLOSE_CODES, type Code } from '../protocol/codes.ts'
 import { Histogram } from './histogram.ts'
-import { LIMIT_KINDS, type LimitKind, type Metrics } from './metrics.ts'
+import { LIMIT_KINDS, type LimitKind, type Metrics, type ReceiptFault } from './metrics.ts'
 import type { Numbers } from './numbers.ts'
 
 /** What is asked for when it is scraped, and not told as it happens. */
@@ -45,6 +45,9 @@ export class PrometheusMetrics implements Metrics {
     "From an event's stamp to its writing to the sockets of this node",
   )
   readonly #gaps = this.#counter('gaps_total', 'Chains whose clients were sent gap, by cause', ['cause'])
+  readonly #receiptsRefused = this.#counter('receipts_refused_total', 'Receipts that did not count, by reason', [
+    'code',
+  ])
   readonly #rateLimited = this.#counter('rate_limited_total', 'Refused because it was too much, by kind', ['kind'])
   readonly #slowConsumers = this.#counter(
     'slow_consumers_total',
@@ -129,6 +132,10 @@ export class PrometheusMetrics implements Metrics {
     this.#deliveries.inc(subscribers)
     // A new era's first stamps are a second ahead of the clock.
     if (seconds !== undefined) this.#latency.observe(Math.max(0, seconds))
+  }
+
+  receiptRefused(code: ReceiptFault): void {
+    this.#receiptsRefused.inc({ code })
   }
 
   gap(cause: 'bus' | 'era' | 'origin', chains: number): void {

@@ -16,6 +16,8 @@ export interface OriginEvent {
   readonly thread: ThreadId | undefined
   /** Milliseconds since the epoch. */
   readonly at: number
+  /** The sealed return address, if somebody is to be told of the delivery. */
+  readonly receipt: string | undefined
   /** The exact bytes that the origin sent. */
   readonly data: Buffer
 }
@@ -45,8 +47,10 @@ export function ownFrame(frame: Buffer): Buffer {
   return Buffer.concat([frame.subarray(0, frame.indexOf(TYPE)), OWN])
 }
 
-function pieces(start: string, { type, thread, at, data }: OriginEvent): Buffer {
-  const head = `${start}"${type}"${thread === undefined ? '' : `,"thread":"${thread}"`},"at":${at},"data":`
+function pieces(start: string, { type, thread, at, receipt, data }: OriginEvent): Buffer {
+  const about = thread === undefined ? '' : `,"thread":"${thread}"`
+  const back = receipt === undefined ? '' : `,"receipt":"${receipt}"`
+  const head = `${start}"${type}"${about},"at":${at}${back},"data":`
   const bytes = Buffer.allocUnsafe(head.length + data.length + 1)
   bytes.write(head, 0, 'latin1')
   data.copy(bytes, head.length)
@@ -95,3 +99,20 @@ export function clientFrame({ id, type, thread, at, sender, data }: ClientEvent)
 }
 
 const CLOSING = Buffer.from('}')
+
+/**
+ * Returns the frame that tells a sender what another user has got, around the list of event ids (CONTRACT 22): `before` +
+ * `"1","2"` + `after`.
+ */
+export function deliveredFrame(
+  id: EventId,
+  thread: ThreadId | undefined,
+  at: number,
+  user: UserId,
+): { before: string; after: string } {
+  const about = thread === undefined ? '' : `,"thread":"${thread}"`
+  return {
+    before: `{"op":"event","id":"${id}","type":"delivered"${about},"at":${at},"data":{"ids":[`,
+    after: `],"user":"${user}"}}`,
+  }
+}

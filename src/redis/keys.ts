@@ -50,6 +50,16 @@ export class Keys {
     return `${this.#starts[partition]!}n:${node}`
   }
 
+  /** Receipts to a user that have counted, by the hour in which they end. */
+  told(topic: Topic, hour: number): string {
+    return `${this.#start(topic)}d:${topic} ${hour}`
+  }
+
+  /** What receipts are sealed with. */
+  sealKey(): string {
+    return `${this.#starts[0]!}seal`
+  }
+
   /** Nodes by the end of their lease, */
   living(): string {
     return `${this.#starts[0]!}living`

@@ -24,6 +24,7 @@ export const metrics: Metrics = {
   published: ignore,
   delivered: ignore,
   gap: ignore,
+  receiptRefused: ignore,
   rateLimited: ignore,
   slowConsumer: ignore,
   busUp: ignore,

@@ -112,6 +112,7 @@ export function event(data: string | Buffer = '"hello"'): FramePieces {
     id: valid(parseEventId('e1')),
     type: valid(parseEventType('message')),
     thread: undefined,
+    receipt: undefined,
     at: 1_700_000_000_000,
     data: Buffer.from(data as string),
   })

@@ -16,6 +16,7 @@ function event(more: Partial<OriginEvent> = {}): OriginEvent {
     type: valid(parseEventType('message')),
     thread: valid(parseThreadId('42')),
     at: 1_700_000_000_123,
+    receipt: undefined,
     data: Buffer.from('{"text":"hello"}'),
     ...more,
   }
