@@ -53,8 +53,11 @@ function jsonBlocks(text: string): string[] {
 
 /** Returns the headings of one level under a heading of the level above. */
 function headings(text: string, under: string): string[] {
-  const section = text.split(/^## /m).find(part => part.startsWith(`${under}\n`)) ?? ''
-  return [...section.matchAll(/^### (.+)$/gm)].map(([, heading = '']) => heading)
+  return [...section(text, under).matchAll(/^### (.+)$/gm)].map(([, heading = '']) => heading)
+}
+
+function section(text: string, heading: string): string {
+  return text.split(/^## /m).find(part => part.startsWith(`${heading}\n`)) ?? ''
 }
 
 await t.test('errors.md has every code with its HTTP status and close code, and no other', async t => {
@@ -93,6 +96,27 @@ await t.test('frames and metrics of a real run, through an outage and a drain', 
   await until(() => client.events().length === 4, { what: 'the events' })
   await call(relay, 'x', '/v1/publish', {})
   await client.ask('refresh', { token })
+  const info = { name: 'Ada' }
+  const friendly = acme.user('7', { 42: ['read'], 44: ['read', 'send', 'presence'] }, { info, watch: ['8'] })
+  const friend = await Client.connect(t, relay, friendly)
+  const members = await Promise.all([friend, await Client.connect(t, relay, friendly)])
+  for (const member of members) {
+    await member.ask('subscribe', { threads: ['44'], presence: true })
+    await member.subscribe('42')
+  }
+  clients.push(...members)
+  await friend.ask('send', { thread: '44', type: 'typing', data: 1 })
+  await friend.ask('presence', { thread: '44' })
+  await friend.ask('watch', { users: ['8'] })
+  await friend.ask('watch', { users: ['8', '9'] })
+  const eight = await Client.connect(t, relay, acme.user('8'))
+  clients.push(eight)
+  await friend.expect(({ op, users }) => op === 'online' && users['8'] === true, 'online')
+  await friend.ask('unwatch', { users: ['8'] })
+  await call(relay, server, '/v1/publish', { ...event, to: { thread: '42' }, id: '1003', receipt_to: '8' })
+  const { receipt } = await friend.expect(({ id }) => id === '1003', 'the event')
+  friend.send({ op: 'receipt', receipts: [receipt] })
+  await eight.expect(({ type }) => type === 'delivered', 'delivered')
   await call(relay, server, '/v1/threads/45/members', { add: { 7: ['read'] } })
   await client.expect(({ op }) => op === 'members', 'members')
   await client.ask('unsubscribe', { threads: ['42'] })
@@ -104,12 +128,12 @@ await t.test('frames and metrics of a real run, through an outage and a drain', 
   await until(() => clients.some(({ frames }) => frames.some(({ op }) => op === 'ping')), { what: 'a ping' })
 
   await t.test('protocol.md sends only frames that the relay accepts', async t => {
-    const examples = jsonBlocks(page('protocol.md')).map(text => JSON.parse(text) as Frame)
-    const sent = examples.filter(({ op }) => ops.includes(op))
+    const sent = jsonBlocks(section(page('protocol.md'), 'Client to relay')).map(text => JSON.parse(text) as Frame)
     t.strictSame(sent.map(({ op }) => op).toSorted(), ops.toSorted(), 'one of each op')
     const asker = await Client.open(t, relay)
     for (const example of sent) {
-      asker.send('token' in example ? { ...example, token } : example)
+      asker.send('token' in example ? { ...example, token: friendly } : example)
+      if (example['id'] === undefined) continue
       const answer = await asker.expect(({ id }) => id === example['id'], 'an answer')
       t.not(answer.op, 'error', JSON.stringify(answer))
     }
@@ -137,8 +161,8 @@ await t.test('frames and metrics of a real run, through an outage and a drain', 
 
   await t.test('the example frames of protocol.md have the form of real ones', async t => {
     const seen = new Set(frames.map(form))
-    const examples = jsonBlocks(page('protocol.md')).map(text => JSON.parse(text) as Frame)
-    for (const example of examples.filter(({ op }) => !ops.includes(op))) {
+    const examples = jsonBlocks(section(page('protocol.md'), 'Relay to client')).map(text => JSON.parse(text) as Frame)
+    for (const example of examples) {
       t.ok(seen.has(form(example)), `${form(example)} is among\n${[...seen].join('\n')}`)
     }
     t.strictSame(
@@ -288,10 +312,14 @@ await t.test('every relative link between pages leads somewhere, to the heading 
 
 /** Returns the anchors of a page's headings, as GitHub makes them. */
 function anchors(text: string): string[] {
-  return [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) =>
-    heading
+  const seen = new Map<string, number>()
+  return [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => {
+    const anchor = heading
       .toLowerCase()
       .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
-      .replaceAll(' ', '-'),
-  )
+      .replaceAll(' ', '-')
+    const times = seen.get(anchor) ?? 0
+    seen.set(anchor, times + 1)
+    return times === 0 ? anchor : `${anchor}-${times}`
+  })
 }
