@@ -1,4 +1,4 @@
-import { type Cancel, every } from '../lib/clock.ts'
+import { after, type Cancel, every } from '../lib/clock.ts'
 import { randomId } from '../lib/random.ts'
 import type { Keys } from '../redis/keys.ts'
 import { loadScript, type RedisLink } from '../redis/link.ts'
@@ -10,6 +10,8 @@ export interface LeaseOptions {
   readonly lost: () => void
   /** Takes out all that a dead node has set. */
   readonly bury: (node: string) => Promise<void>
+  /** Returns every node that has set something. */
+  readonly nodes: () => Promise<ReadonlySet<string>>
   readonly failed: (error: unknown) => void
 }
 
@@ -20,6 +22,7 @@ const PATIENCE = 3000
 
 const RENEW = loadScript('presence/renew')
 const BURY = loadScript('presence/bury')
+const ORPHANS = loadScript('presence/orphans')
 
 /**
  * A node's word that it is alive. All that it has set in Redis stands under its name; when the lease ends, the others take
@@ -62,10 +65,13 @@ export class Lease {
     if (this.#renewing || !link.ready) return
     this.#renewing = true
     try {
+      const first = !this.#hadOne
       const args = [this.#node, LEASE, this.#hadOne ? '1' : '0', PATIENCE]
       const [gone, ...dead] = (await link.run(RENEW, [keys.living(), keys.dead()], args)) as [number, ...string[]]
       this.#hadOne = gone === 0
       if (gone === 1) this.#node = randomId(9)
+      // Redis may have lost the leases of others as well.
+      if (gone === 1 || first) this.#lookForOrphans()
       for (const node of dead) await this.#bury(node)
     } catch (error) {
       failed(error)
@@ -75,6 +81,22 @@ export class Lease {
     if (this.#hadOne || this.#closed) return
     await this.#renew()
     if (this.#hadOne) lost()
+  }
+
+  /** After a while in which all who live have renewed: finds those that died while Redis had no lease of theirs. */
+  #lookForOrphans(): void {
+    after(2 * RENEWAL, () => {
+      this.#findOrphans().catch((error: unknown) => {
+        this.#options.failed(error)
+        if (!this.#closed) this.#lookForOrphans()
+      })
+    })
+  }
+
+  async #findOrphans(): Promise<void> {
+    const { link, keys, nodes } = this.#options
+    const found = await nodes()
+    if (found.size > 0) await link.run(ORPHANS, [keys.living(), keys.dead()], [...found])
   }
 
   async #bury(node: string): Promise<void> {

@@ -26,6 +26,7 @@ export interface RedisPresenceOptions {
 const SET = loadScript('presence/set')
 const READ = loadScript('presence/read')
 const ENTRIES = loadScript('presence/entries')
+const NODES = loadScript('presence/nodes')
 
 // Bounds what one script holds Redis up.
 const BATCH = 200
@@ -45,6 +46,7 @@ export class RedisPresence implements PresenceStore {
       keys,
       lost: () => this.#listener?.lost(() => true),
       bury: node => this.#takeOut(node),
+      nodes: () => this.#nodes(),
       failed: error => log.debug({ error: errorFacts(error).error }, 'the lease could not be renewed'),
     })
     bus.observe({
@@ -90,8 +92,12 @@ export class RedisPresence implements PresenceStore {
     )
     await Promise.all(
       parts.map(([partition, part]) => {
-        const keys = [this.#keys.era(partition), this.#keys.presenceOfNode(partition, node)]
-        const args: (string | number)[] = [this.#link.publishCommand, MOST]
+        const keys = [
+          this.#keys.era(partition),
+          this.#keys.presenceOfNode(partition, node),
+          this.#keys.presenceNodes(partition),
+        ]
+        const args: (string | number)[] = [this.#link.publishCommand, MOST, node]
         for (const [topic, there] of groupBy(part, entry => entry.topic)) {
           keys.push(this.#keys.presence(topic), this.#keys.channel(topic))
           args.push(topic, there.length)
@@ -106,12 +112,19 @@ export class RedisPresence implements PresenceStore {
   async #takeOut(node: string): Promise<void> {
     for (let partition = 0; partition < PARTITIONS; partition++) {
       for (;;) {
-        const key = this.#keys.presenceOfNode(partition, node)
-        const entries = (await this.#link.run(ENTRIES, [key], [])) as string[]
+        const keys = [this.#keys.presenceOfNode(partition, node), this.#keys.presenceNodes(partition)]
+        const entries = (await this.#link.run(ENTRIES, keys, [node])) as string[]
         if (entries.length === 0) break
         await this.#set(node, entries.map(readEntry))
       }
     }
+  }
+
+  /** Returns every node that has entries anywhere. */
+  async #nodes(): Promise<Set<string>> {
+    const partitions = Array.from({ length: PARTITIONS }, (_, partition) => this.#keys.presenceNodes(partition))
+    const found = await Promise.all(partitions.map(async key => (await this.#link.run(NODES, [key], [])) as string[]))
+    return new Set(found.flat())
   }
 }
 

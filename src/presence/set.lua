@@ -2,10 +2,10 @@
 -- changed. What was set before the partition's era began counts no longer (DESIGN §7): Redis may have come back older.
 --
 -- KEYS  [1] the partition's era: a hash {since, …}
---       [2] the node's entries: a hash {e: era, "TOPIC USER": connections}
+--       [2] the node's entries: a hash {e: era, "TOPIC USER": connections}   [3] the nodes that have entries: a set
 --       then for each topic: its presence, and its channel. The presence is a hash {e: era, v: version, n: users,
 --       "c:USER": connections of all nodes, "i:USER": info}
--- ARGV  [1] PUBLISH, or SPUBLISH in a cluster   [2] the number of users up to which they are named
+-- ARGV  [1] PUBLISH, or SPUBLISH in a cluster   [2] the number of users up to which they are named   [3] the node
 --       then for each topic: its name, a number of entries, and for each entry user, connections, info or ""
 -- Fails with NOERA if the partition has none.
 local TTL = 172800 -- 2 days; nodes set their entries again twice a day
@@ -29,8 +29,10 @@ end
 
 local node = KEYS[2]
 begin(node)
-local arg = 3
-for key = 3, #KEYS, 2 do
+redis.call('SADD', KEYS[3], ARGV[3])
+redis.call('EXPIRE', KEYS[3], TTL)
+local arg = 4
+for key = 4, #KEYS, 2 do
   local presence, channel, topic, entries = KEYS[key], KEYS[key + 1], ARGV[arg], tonumber(ARGV[arg + 1])
   arg = arg + 2
   begin(presence)

@@ -50,6 +50,11 @@ export class Keys {
     return `${this.#starts[partition]!}n:${node}`
   }
 
+  /** The nodes that have set something in a partition. */
+  presenceNodes(partition: number): string {
+    return `${this.#starts[partition]!}nodes`
+  }
+
   /** Receipts to a user that have counted, by the hour in which they end. */
   told(topic: Topic, hour: number): string {
     return `${this.#start(topic)}d:${topic} ${hour}`
