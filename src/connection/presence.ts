@@ -18,7 +18,7 @@ export async function presence(connection: Connection, { id, fields }: ClientFra
   connection.send({ op: 'presence', id, thread, ...describePresence(snapshot!) })
 }
 
-/** Gets ready to show who is in threads. Returns those for which that works now and the connection may know it. */
+/** Gets ready to show who is in threads. Returns those of which the connection may know it. */
 export async function openPresence(
   connection: Connection,
   threads: readonly ThreadId[],
@@ -28,7 +28,8 @@ export async function openPresence(
   const allowed = threads.filter(thread => refusalIn(connection, thread, PRESENCE, hub) === undefined)
   const topics = allowed.map(thread => presenceTopic(site, thread))
   await hub.follow(topics)
-  return (await presence.open(topics)) ? allowed : []
+  await presence.open(topics)
+  return allowed
 }
 
 /**

@@ -22,7 +22,7 @@ export async function watch(connection: Connection, { id, fields }: ClientFrame,
   for (const { code } of refused.values()) metrics.refused(code)
   const topics = users.map(user => onlineTopic(site.id, user))
   await hub.follow(topics)
-  if (!(await presence.open(topics))) throw new Refusal('bus_down')
+  await presence.open(topics)
   hub.flush()
   connection.join(topics)
   const online = users.map((user, i) => [user, (presence.see(topics[i]!)?.count ?? 0) > 0] as const)

@@ -67,15 +67,9 @@ export class Presence implements StoreListener {
     this.#online.leave(onlineTopic(site, user), user, this.#options.clock.now() + GRACE)
   }
 
-  /** Gets ready to tell who is at topics, which are followed already. Returns false when that cannot be known now. */
-  async open(topics: readonly Topic[]): Promise<boolean> {
-    try {
-      await this.#views.open(topics)
-      return true
-    } catch (error) {
-      this.#options.log.debug({ error: errorFacts(error).error }, 'presence could not be read')
-      return false
-    }
+  /** Gets ready to tell who is at topics, which are followed already. While the bus is down that seems to be nobody. */
+  open(topics: readonly Topic[]): Promise<void> {
+    return this.#views.open(topics)
   }
 
   /** Returns who is at a topic that was opened. */

@@ -6,6 +6,7 @@ import { type Difference, View } from './view.ts'
 /** Milliseconds after a loss until the store is read again: until then the other nodes set what they have. */
 const HOLD = 3000
 const BATCH = 500
+const NOTHING: Snapshot = { version: 0, count: 0, members: [] }
 
 /** The topics that clients of this node look at. */
 export class Views {
@@ -25,7 +26,10 @@ export class Views {
     return this.#views.get(topic)
   }
 
-  /** Resolves when all topics have a view. They must be followed on the bus. Rejects when they cannot be read. */
+  /**
+   * Resolves when all topics have a view. They must be followed on the bus. One that cannot be read now begins empty: what
+   * is there is told as a change, when it can be read.
+   */
   async open(topics: readonly Topic[]): Promise<void> {
     const fresh = topics.filter(topic => !this.#views.has(topic) && !this.#opening.has(topic))
     if (fresh.length > 0) {
@@ -92,15 +96,12 @@ export class Views {
   async #open(topics: readonly Topic[]): Promise<void> {
     // After this tick, so that `opening` knows the topics.
     await Promise.resolve()
-    try {
-      const snapshots = await this.#store.read(topics)
-      for (const [i, topic] of topics.entries()) {
-        const snapshot = snapshots[i]!
-        this.#views.set(topic, new View(snapshot))
-        if (this.#opening.get(topic)!.newest > snapshot.version) this.#stale.add(topic)
-      }
-    } finally {
-      for (const topic of topics) this.#opening.delete(topic)
+    const snapshots = await this.#store.read(topics).catch(() => undefined)
+    for (const [i, topic] of topics.entries()) {
+      const snapshot = snapshots?.[i] ?? NOTHING
+      this.#views.set(topic, new View(snapshot))
+      if (snapshots === undefined || this.#opening.get(topic)!.newest > snapshot.version) this.#stale.add(topic)
+      this.#opening.delete(topic)
     }
   }
 }
