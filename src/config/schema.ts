@@ -57,6 +57,10 @@ export const VARIABLES = {
     name: 'THROUGHLINE_LIMITS',
     help: "The node's own limits: JSON, or its path. Caps on what any site gets, and what one address may do.",
   }),
+  ice: optional({
+    name: 'THROUGHLINE_ICE',
+    help: 'STUN and TURN servers for calls, and the secret shared with coturn: JSON, or its path. For sites that name none of their own.',
+  }),
   trustProxy: required<readonly string[]>({
     name: 'THROUGHLINE_TRUST_PROXY',
     default: 'none',

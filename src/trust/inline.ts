@@ -15,7 +15,9 @@ export async function readInline<T>(
     return await parse(inline ? Buffer.from(given) : await readOrFail(given))
   } catch (error) {
     if (!(error instanceof Wrong)) throw error
-    throw new TrustConfigError(variable, inline ? error.message : `${given}: ${error.message}`)
+    // JSON that begins with something else, such as a quotation mark, is taken for a path, but may hold a secret.
+    const untold = inline || given.includes('{')
+    throw new TrustConfigError(variable, untold ? error.message : `${given}: ${error.message}`)
   }
 }
 

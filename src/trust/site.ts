@@ -1,5 +1,6 @@
 import type { SiteId } from '../protocol/ids.ts'
 import { checkCallback } from './callback.ts'
+import { type Ice, readIce } from './ice.ts'
 import { type Key, KINDS, readKeys } from './keys.ts'
 import { found, readFields, readList } from './shape.ts'
 import { type Caps, readSiteLimits, type SiteLimits } from './site-limits.ts'
@@ -14,6 +15,8 @@ export interface Site {
   readonly limits: SiteLimits
   /** What clients may send. */
   readonly types: TypeList
+  /** Its own STUN and TURN servers. */
+  readonly ice: Ice | undefined
   readonly keys: readonly Key[]
 }
 
@@ -25,12 +28,19 @@ const CLIENT_TYPES = ['typing', 'read', 'call.*', 'signal.*']
 
 /** Returns the site that a `site` object describes. Throws Wrong for the first fault in any of its fields. */
 export async function readSite(id: SiteId, value: unknown, where: string, source: Source, caps?: Caps): Promise<Site> {
-  const fields = readFields(value, where, ['keys', 'origins', 'callback', 'limits', 'types'])
+  const fields = readFields(value, where, ['keys', 'origins', 'callback', 'limits', 'types', 'ice'])
   const origins = readOrigins(fields['origins'], `${where}.origins`)
   const limits = readSiteLimits(fields['limits'] ?? {}, `${where}.limits`, caps)
   if (fields['callback'] !== undefined) checkCallback(fields['callback'], `${where}.callback`, source === 'siteFile')
   const types = readTypes(fields['types'] ?? CLIENT_TYPES, `${where}.types`)
-  return { id, origins, limits, types, keys: await readKeys(fields['keys'], `${where}.keys`, KINDS[source]) }
+  const ice = readSiteIce(fields['ice'], `${where}.ice`, source)
+  return { id, origins, limits, types, ice, keys: await readKeys(fields['keys'], `${where}.keys`, KINDS[source]) }
+}
+
+function readSiteIce(value: unknown, where: string, source: Source): Ice | undefined {
+  if (value === undefined) return undefined
+  if (source === 'licence') throw new Wrong(where, 'expected only in the site file, since it holds a secret')
+  return readIce(value, where)
 }
 
 function readOrigins(value: unknown, where: string): ReadonlySet<string> {

@@ -14,10 +14,12 @@ import { Signatures } from './token.ts'
 import { TrustConfigError } from './wrong.ts'
 
 export { LEEWAY_SECONDS, type Scope } from './claims.ts'
+export { type Ice, readNodeIce } from './ice.ts'
 export type { Licence } from './licence.ts'
 export { permissionMask, permissionWords, PRESENCE, READ, SEND } from './permissions.ts'
 export { type NodeLimits, readNodeLimits, type SiteLimits, UNKNOWN_SITE } from './site-limits.ts'
 export type { Site } from './site.ts'
+export { type IceServer, iceServers } from './turn.ts'
 export { TrustConfigError } from './wrong.ts'
 
 /** Who a client is, and what it may do, in its site's word. */

@@ -102,7 +102,7 @@ await t.test('a wrong site file stops the start with the site, the field, and wh
     [[], /an object was expected/],
     [{ Acme: {} }, /expected site ids of a-z 0-9 and -, at most 63, found "Acme"/],
     [{ acme: [] }, /acme: expected an object, found a list/],
-    [change({ orgins: [] }), /acme: expected only keys, origins, callback, limits, types, found "orgins"/],
+    [change({ orgins: [] }), /acme: expected only keys, origins, callback, limits, types, ice, found "orgins"/],
     [change({ keys: undefined }), /acme\.keys: expected a list, found nothing/],
     [change({ keys: [] }), /acme\.keys: expected at least one key, found none/],
     [change({ keys: ['x'] }), /acme\.keys\[0\]: expected an object, found a string/],
