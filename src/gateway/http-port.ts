@@ -1,6 +1,6 @@
-import { STATUS_CODES } from 'node:http'
 import type * as UWS from 'uws-20.56'
 import type { HttpAnswer, HttpCalls, HttpRequest } from '../protocol/http.ts'
+import { send, wholeRequest } from './exchange.ts'
 import { Server, type ServerOptions } from './server.ts'
 
 /** What the hot calls read; reading all headers would cost more than the call. */
@@ -79,15 +79,6 @@ export class HttpPort {
   }
 }
 
-function send(response: UWS.HttpResponse, { status, headers, body }: HttpAnswer, close: boolean): void {
-  // One write for all of it.
-  response.cork(() => {
-    response.writeStatus(`${status} ${STATUS_CODES[status] ?? ''}`)
-    for (const [name, value] of Object.entries(headers)) response.writeHeader(name, value)
-    response.end(body, close)
-  })
-}
-
 function hotRequest(path: string, request: UWS.HttpRequest): HttpRequest {
   const query = request.getQuery()
   const url = query === undefined || query === '' ? path : `${path}?${query}`
@@ -97,14 +88,4 @@ function hotRequest(path: string, request: UWS.HttpRequest): HttpRequest {
     if (value !== '') headers[name] = value
   }
   return { method: 'POST', url, headers, body: NOTHING }
-}
-
-function wholeRequest(request: UWS.HttpRequest): HttpRequest {
-  const headers: Record<string, string> = {}
-  request.forEach((name, value) => {
-    headers[name] = value
-  })
-  const query = request.getQuery()
-  const url = query === undefined || query === '' ? request.getUrl() : `${request.getUrl()}?${query}`
-  return { method: request.getMethod().toUpperCase(), url, headers, body: NOTHING }
 }
