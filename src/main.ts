@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import { type Health, openAdmin } from './admin/admin.ts'
 import { openApi } from './api/api.ts'
+import { openBrowserCalls } from './api/browser.ts'
 import { MemoryBus } from './bus/memory.ts'
 import { openRedisBus } from './bus/redis.ts'
 import { listenText } from './config/listen.ts'
@@ -28,7 +29,7 @@ import { Receipts } from './receipts/receipts.ts'
 import { RedisReceipts } from './receipts/redis.ts'
 import { Keys } from './redis/keys.ts'
 import { openRedis } from './redis/redis.ts'
-import { openTrust, readNodeLimits } from './trust/trust.ts'
+import { openTrust, readNodeIce, readNodeLimits } from './trust/trust.ts'
 
 const HEARTBEAT = 25
 /** The share of the drain time within which clients are asked to leave; the rest is for those who were slow to. */
@@ -53,6 +54,7 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
   const clock = systemClock
 
   const { caps, backpressureBytes: backlogCap, ...addresses } = await readNodeLimits(config.limits)
+  const ice = await readNodeIce(config.ice)
   const trust = await openTrust({
     clock,
     caps,
@@ -101,11 +103,12 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
     metrics,
     limits,
     peers: new PeerAddresses(config.trustProxy, log),
+    calls: openBrowserCalls({ trust, hub, ice, clock, metrics, log }),
     heartbeat: HEARTBEAT,
     backlogCap,
     listenersChanged: (topic, count) => hub.listenersChanged(topic, count),
   })
-  const api = await openApi({ hub, presence, trust, limits, metrics, log, version: build.version })
+  const api = await openApi({ hub, presence, trust, limits, metrics, log, clock, ice, version: build.version })
   const httpPort = new HttpPort(server, api)
   let draining = false
   const health = (): Health => ({ ready: !draining, busUp: bus.up })

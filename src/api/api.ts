@@ -7,13 +7,15 @@ import type { Metrics } from '../observe/metrics.ts'
 import type { HttpAnswer, HttpCalls, HttpRequest } from '../protocol/http.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import type { Presence } from '../presence/presence.ts'
-import type { Trust } from '../trust/trust.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Ice, Trust } from '../trust/trust.ts'
 import { answer, type Call, type PathValues, refuse } from './call.ts'
 import { problem } from './problem.ts'
 import { batchCall } from './routes/batch.ts'
 import { disconnectCall } from './routes/disconnect.ts'
 import { gapsCall } from './routes/gaps.ts'
 import { headsCall } from './routes/heads.ts'
+import { iceCall } from './routes/ice.ts'
 import { membersCall } from './routes/members.ts'
 import { onlineCall } from './routes/online.ts'
 import { publishCall } from './routes/publish.ts'
@@ -26,6 +28,9 @@ export interface ApiParts {
   readonly limits: Limits
   readonly metrics: Metrics
   readonly log: Log
+  readonly clock: Clock
+  /** For sites that have none of their own. */
+  readonly ice: Ice | undefined
   /** Of this program. */
   readonly version: string
 }
@@ -43,6 +48,7 @@ export async function openApi(parts: ApiParts): Promise<HttpCalls> {
     disconnectCall(parts),
     onlineCall(parts),
     threadPresenceCall(parts),
+    iceCall(parts),
   ]
   const app = await openRouter(hot, cold, parts)
   return {

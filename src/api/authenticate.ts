@@ -10,13 +10,18 @@ export async function authenticate(
   headers: HttpRequest['headers'],
   scope: Scope,
 ): Promise<ServerIdentity> {
-  const { authorization } = headers
-  if (authorization === undefined) throw new Refusal('token_missing', 'send Authorization: Bearer <server token>')
-  const scheme = BEARER.exec(authorization)?.[0]
-  if (scheme === undefined) throw new Refusal('token_malformed', 'send Authorization: Bearer <server token>')
-  const identity = await trust.verifyServer(authorization.slice(scheme.length), headers['throughline-licence'])
+  const identity = await trust.verifyServer(bearerOf(headers, 'server'), headers['throughline-licence'])
   requireScope(identity, scope)
   return identity
+}
+
+/** Returns the token that a request came with (RFC 6750 §2.1). Throws a Refusal. */
+export function bearerOf({ authorization }: HttpRequest['headers'], whose: 'server' | 'user'): string {
+  const hint = `send Authorization: Bearer <${whose} token>`
+  if (authorization === undefined) throw new Refusal('token_missing', hint)
+  const scheme = BEARER.exec(authorization)?.[0]
+  if (scheme === undefined) throw new Refusal('token_malformed', hint)
+  return authorization.slice(scheme.length)
 }
 
 /** Throws a Refusal when an origin's token does not allow this kind of call. */

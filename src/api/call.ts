@@ -25,7 +25,8 @@ export type PathValues = Readonly<Record<string, string>>
 
 const NONE: PathValues = {}
 const NO_QUERY = new URLSearchParams()
-const JSON_TYPE = { 'content-type': 'application/json; charset=utf-8' }
+export const JSON_TYPE = { 'content-type': 'application/json; charset=utf-8' }
+const NOT_KEPT = { ...JSON_TYPE, 'cache-control': 'no-store' }
 const IS_JSON = /^application\/json *(;|$)/i
 
 /** Answers a call: who asks is known before the body is looked at. Never rejects. */
@@ -42,7 +43,7 @@ export async function answer(
     if (!nothing && !IS_JSON.test(headers['content-type'] ?? '')) throw new Refusal('unsupported_media_type')
     return {
       status: 200,
-      headers: JSON_TYPE,
+      headers: call.method === 'GET' ? NOT_KEPT : JSON_TYPE,
       body: JSON.stringify(await call.run(identity, body, path, queryOf(request.url))),
     }
   } catch (error) {
@@ -56,7 +57,7 @@ function queryOf(url: string): URLSearchParams {
 }
 
 /** Returns the answer to what went wrong, counted and logged: a refusal in its own words, anything else as `internal`. */
-export function refuse(error: unknown, path: string, { metrics, log }: ApiParts): HttpAnswer {
+export function refuse(error: unknown, path: string, { metrics, log }: Pick<ApiParts, 'metrics' | 'log'>): HttpAnswer {
   const refusal = error instanceof Refusal ? error : new Refusal('internal')
   metrics.refused(refusal.code)
   if (refusal === error) log.debug({ path, code: refusal.code }, 'a call was refused')

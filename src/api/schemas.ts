@@ -125,6 +125,20 @@ export const ThreadPresence = Type.Object({
 
 export const Report = Type.Object({ report: Type.Optional(Type.Literal('online')) })
 
+export const User = Type.Object({ user: Id })
+
+export const Ice = Type.Object({
+  iceServers: Type.Array(
+    Type.Object({
+      urls: Type.Array(Type.String()),
+      username: Type.Optional(Type.String()),
+      credential: Type.Optional(Type.String()),
+    }),
+    { description: 'As RTCPeerConnection takes them' },
+  ),
+  ttl: Type.Integer({ description: 'Seconds that the credentials are good for' }),
+})
+
 export const Done = Type.Object({}, { additionalProperties: false })
 
 export const Problem = Type.Object({

@@ -29,7 +29,10 @@ export async function connect(connection: Connection, { id, fields }: ClientFram
 }
 
 /** Throws a Refusal when a token, or the licence of its site, was revoked since it was verified or before. */
-export function checkStillTrusted({ site, user, issuedAt, licence }: UserIdentity, { trust, hub }: Services): void {
+export function checkStillTrusted(
+  { site, user, issuedAt, licence }: UserIdentity,
+  { trust, hub }: Pick<Services, 'trust' | 'hub'>,
+): void {
   if (licence !== undefined && trust.isRevoked(licence.id)) throw new Refusal('licence_revoked')
   const revoked = hub.revocations(userTopic(site.id, user))?.tokens ?? 0
   if (issuedAt <= revoked) throw new Refusal('token_revoked')
@@ -47,8 +50,10 @@ export function readLicence(value: Json | undefined): string | undefined {
   return value
 }
 
-// A page elsewhere that got hold of a token must not use it from its visitors' browsers. What sends no Origin is no
-// browser, and could send any (CONTRACT 14).
-function checkWebOrigin({ site }: UserIdentity, webOrigin: string | undefined): void {
+/**
+ * Throws a Refusal for a page elsewhere: one that got hold of a token must not use it from its visitors' browsers. What
+ * sends no Origin is no browser, and could send any (CONTRACT 14).
+ */
+export function checkWebOrigin({ site }: UserIdentity, webOrigin: string | undefined): void {
   if (webOrigin !== undefined && !site.origins.has(webOrigin)) throw new Refusal('origin_not_allowed', webOrigin)
 }

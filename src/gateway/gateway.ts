@@ -5,11 +5,13 @@ import type { OutgoingEvent, Outlet } from '../hub/outlet.ts'
 import { nowMicros } from '../lib/clock.ts'
 import type { Limits } from '../limits/limits.ts'
 import type { Metrics } from '../observe/metrics.ts'
+import type { BrowserCalls } from '../protocol/http.ts'
 import type { ConnectionId } from '../protocol/ids.ts'
 import type { Topic } from '../protocol/topic.ts'
+import { answerBrowser } from './browser.ts'
 import type { PeerAddresses } from './peer-address.ts'
 import { Server, type ServerOptions } from './server.ts'
-import { refuse, upgrade, type SocketData } from './upgrade.ts'
+import { type Door, refuse, upgrade, type SocketData } from './upgrade.ts'
 
 export interface GatewayOptions {
   readonly server: ServerOptions
@@ -17,6 +19,7 @@ export interface GatewayOptions {
   readonly metrics: Metrics
   readonly limits: Limits
   readonly peers: PeerAddresses
+  readonly calls: BrowserCalls
   /** Seconds between pings. */
   readonly heartbeat: number
   /** Bytes that may wait for a client before its socket is ended on the spot; a site's own limit is looked at less often. */
@@ -128,9 +131,16 @@ export class Gateway implements Outlet {
   #route(app: UWS.TemplatedApp): void {
     if (this.#context === undefined) this.#app = app
     app.ws<SocketData>('/v1/ws', this.#behavior(app))
+    const { calls } = this.#options
+    app.any(calls.path, (response, request) => answerBrowser(response, request, calls, this.#door()))
     app.any('/*', response => {
       refuse(response, '404 Not Found', 'Throughline: WebSockets are at /v1/ws')
     })
+  }
+
+  #door(): Door {
+    const { peers, limits } = this.#options
+    return { peers, limits, draining: this.#draining }
   }
 
   /**
@@ -146,7 +156,7 @@ export class Gateway implements Outlet {
   }
 
   #behavior(app: UWS.TemplatedApp): UWS.WebSocketBehavior<SocketData> {
-    const { connections, limits, peers, heartbeat, backlogCap, listenersChanged } = this.#options
+    const { connections, heartbeat, backlogCap, listenersChanged } = this.#options
     return {
       maxPayloadLength: PAYLOAD,
       maxBackpressure: backlogCap,
@@ -154,8 +164,7 @@ export class Gateway implements Outlet {
       closeOnBackpressureLimit: true,
       idleTimeout: heartbeat * 2,
       sendPingsAutomatically: true,
-      upgrade: (response, request, context) =>
-        upgrade(response, request, this.#home(app, context), { peers, limits, draining: this.#draining }),
+      upgrade: (response, request, context) => upgrade(response, request, this.#home(app, context), this.#door()),
       open: ws => {
         const data = ws.getUserData()
         data.connection = connections.open(ws, data.webOrigin, data.peer!)

@@ -95,7 +95,7 @@ export const CODES = {
   unknown_op: { http: 422, says: 'unknown op' },
   connect_first: { http: 401, close: 4401, says: 'the first frame must be connect' },
   connect_timeout: { http: 401, close: 4401, says: 'no connect within 10 s' },
-  not_found: { http: 404, says: 'no such path; see /v1/openapi.json' },
+  not_found: { http: 404, says: 'no such path, or nothing there; see /v1/openapi.json' },
   unsupported_media_type: { http: 415, says: 'send Content-Type: application/json' },
   bus_down: {
     http: 503,

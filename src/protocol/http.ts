@@ -1,3 +1,5 @@
+import type { Refusal } from './refusal.ts'
+
 /** An HTTP call as the API sees it, whoever reads it off the wire. */
 export interface HttpRequest {
   readonly method: string
@@ -26,4 +28,12 @@ export interface HttpCalls {
   answer(request: HttpRequest): Promise<HttpAnswer>
   /** Returns the answer to a body over `bodyBytes`. */
   tooLarge(): HttpAnswer
+}
+
+/** What the WebSocket port hands the calls of browsers to. */
+export interface BrowserCalls {
+  /** Where they are made. */
+  readonly path: string
+  /** Answers a call, with `refusal` if the port lets it in no further. Never rejects. */
+  answer(request: HttpRequest, refusal?: Refusal): Promise<HttpAnswer>
 }
