@@ -13,13 +13,13 @@ const ARGUMENTS = [
   '--disable-sync',
 ]
 
-/** Starts the Chromium of this machine: the one that CHROMIUM names, or the first that is installed. */
-export async function openChromium(): Promise<Browser> {
+/** Starts the Chromium of this machine: the one that CHROMIUM names, or the first that is installed; with `more` arguments. */
+export async function openChromium(...more: string[]): Promise<Browser> {
   const named = process.env['CHROMIUM']
   const executablePath = named ?? PLACES.find(existsSync)
   if (executablePath === undefined || !existsSync(executablePath)) {
     const where = named === undefined ? PLACES.join(', ') : `CHROMIUM=${named}`
     throw new Error(`No Chromium at ${where}. Install it (apt-get install chromium), or let CHROMIUM name it.`)
   }
-  return chromium.launch({ executablePath, args: ARGUMENTS })
+  return chromium.launch({ executablePath, args: [...ARGUMENTS, ...more] })
 }

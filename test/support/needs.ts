@@ -11,6 +11,7 @@ const NEEDS: readonly { names: readonly string[]; variable?: string; debian: str
   { names: ['php'], debian: 'php-cli php-curl' },
   { names: ['curl'], debian: 'curl' },
   { names: ['openssl'], debian: 'openssl' },
+  { names: ['turnserver'], debian: 'coturn' },
 ]
 
 const missing = NEEDS.filter(
