@@ -99,7 +99,7 @@ await t.test('frames and metrics of a real run, through an outage and a drain', 
   const info = { name: 'Ada' }
   const friendly = acme.user('7', { 42: ['read'], 44: ['read', 'send', 'presence'] }, { info, watch: ['8'] })
   const friend = await Client.connect(t, relay, friendly)
-  const members = await Promise.all([friend, await Client.connect(t, relay, friendly)])
+  const members = [friend, await Client.connect(t, relay, friendly)]
   for (const member of members) {
     await member.ask('subscribe', { threads: ['44'], presence: true })
     await member.subscribe('42')
