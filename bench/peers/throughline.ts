@@ -51,7 +51,7 @@ function dialect(secret: Buffer): Pick<Running, 'answer' | 'joining' | 'publishi
   return {
     answer: /^\{"op":"(connected","id":1,|subscribed","id":2,(?!.*"refused"))/,
     joining(user, threads) {
-      const rights = Object.fromEntries(threads.map(thread => [thread, ['read']]))
+      const rights = Object.fromEntries(threads.map(thread => [thread, ['read', 'presence']]))
       const token = sign(secret, { aud: 'throughline', sub: `u${user}`, threads: rights })
       return [JSON.stringify({ op: 'connect', id: 1, token }), JSON.stringify({ op: 'subscribe', id: 2, threads })]
     },

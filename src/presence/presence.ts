@@ -17,8 +17,11 @@ export interface PresenceOptions {
   readonly tell: (topic: Topic, frame: Buffer) => void
 }
 
-/** Milliseconds for which changes are gathered: nobody is sent more than four frames a second of one topic. */
-const COALESCE = 250
+/**
+ * Milliseconds for which changes are gathered. Nobody is sent more than four frames of one topic in any second: with 250 it
+ * would be five when one comes a little late.
+ */
+const COALESCE = 280
 /** Milliseconds that a user is still online after the last connection, so that a page reload is no flicker. */
 const GRACE = 10_000
 /** Milliseconds after which the store is tried again. */
