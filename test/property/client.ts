@@ -136,7 +136,8 @@ export class Origin {
     if (next === undefined || this.#busy.has(chain)) return
     this.#busy.add(chain)
     const thread = THREADS[CHAINS.indexOf(chain)]!
-    const event = { id: parseEventId(next)!, type: TYPE, thread, data: DATA, ephemeral: false, except: undefined }
+    const nobody = { except: undefined, receiptTo: undefined }
+    const event = { id: parseEventId(next)!, type: TYPE, thread, data: DATA, ephemeral: false, ...nobody }
     node.hub
       .publish(SITE, { to: { thread }, ...event })
       .then(({ stamps }) => {

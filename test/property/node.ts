@@ -34,9 +34,10 @@ export class Node implements Outlet {
   constructor(time: VirtualTime, primary: () => Server, log: Log) {
     this.link = new ScriptedLink(primary)
     this.bus = new RedisBus({ link: this.link, keys, log, metrics })
-    this.hub = new Hub({ bus: this.bus, clock: { now: () => time.now }, metrics, log })
+    const seal = async (): Promise<string> => ''
+    this.hub = new Hub({ bus: this.bus, clock: { now: () => time.now }, metrics, log, seal })
     this.bus.listen(this.hub)
-    this.hub.attach(this, { told: nothing, revoked: nothing })
+    this.hub.attach(this, { told: nothing, revoked: nothing, direct: nothing }, nothing)
   }
 
   publish(item: OutgoingEvent): void {
