@@ -1,5 +1,5 @@
 import { chunks, groupBy } from '../lib/arrays.ts'
-import { after, endOfTick, every, type Cancel } from '../lib/clock.ts'
+import { after, every, type Cancel } from '../lib/clock.ts'
 import { randomId } from '../lib/random.ts'
 import { errorFacts, type Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
@@ -48,16 +48,13 @@ export class RedisBus implements Bus, LinkEvents {
   readonly #metrics: Metrics
   readonly #node = randomId(9)
   readonly #topics = new Set<Topic>()
-  readonly #eras = new Eras()
+  readonly #eras: Eras
   readonly #pulse = new Pulse()
   readonly #timers: readonly Cancel[]
   readonly firstUp: Promise<void>
   #firstUp: () => void = () => {}
   #listener: BusListener | undefined
   #observer: BusObserver | undefined
-  /** The newest stamp or head that clients of this node may know: an era must begin after it. */
-  #newest = 0
-  #newEras = new Set<number>()
   #up = false
   #recovering = false
   // Grows with each interruption, so that a recovery which began before one does not end it.
@@ -67,6 +64,7 @@ export class RedisBus implements Bus, LinkEvents {
     this.#link = link
     this.#keys = keys
     this.#scripts = new Scripts(link, keys)
+    this.#eras = new Eras({ link, keys, changed: partitions => this.#tellEras(partitions) })
     this.#log = log
     this.#metrics = metrics
     this.firstUp = new Promise(resolve => {
@@ -112,9 +110,9 @@ export class RedisBus implements Bus, LinkEvents {
     const known = new Map<Topic, Known>()
     await this.#inParts(topics, async part => {
       const { since, answers } = await this.#inEra(() => this.#scripts.read(part))
-      this.#learnEra(partitionOf(part[0]!), since)
+      this.#eras.learn(partitionOf(part[0]!), since)
       for (const [i, topic] of part.entries()) {
-        this.#meet(answers[i]!.head)
+        this.#eras.meet(answers[i]!.head)
         known.set(topic, answers[i]!)
       }
     })
@@ -165,7 +163,7 @@ export class RedisBus implements Bus, LinkEvents {
     else if (kind === NOTICE) listener?.notice(topic, JSON.parse(frame.toString()) as Notice, number)
     else if (kind === TO_USER || kind === TO_CONNECTION) listener?.direct(topic, frame, readRecipients(kind, except!))
     else {
-      this.#meet(number)
+      this.#eras.meet(number)
       if (kind === GAP) listener?.gap(topic, number)
       else listener?.deliver({ topic, stamp: number, except, frame })
     }
@@ -198,7 +196,7 @@ export class RedisBus implements Bus, LinkEvents {
       } catch (error) {
         // Somebody emptied Redis under a running node: the chains begin a new era.
         if (!(error instanceof Error && error.message.startsWith('NOERA'))) throw error
-        await this.#readEras(false)
+        await this.#eras.read(false)
         return await call()
       }
     })
@@ -238,7 +236,7 @@ export class RedisBus implements Bus, LinkEvents {
     this.#recovering = true
     const interruptions = this.#interruptions
     try {
-      await this.#readEras(true)
+      await this.#eras.read(true)
       this.#pulse.reset(this.#tickChannels())
       await this.#link.subscribe([
         ...this.#pulse.channels,
@@ -262,35 +260,17 @@ export class RedisBus implements Bus, LinkEvents {
     }
   }
 
-  async #readEras(wasCutOff: boolean): Promise<void> {
-    const starts = await this.#eras.read(this.#link, this.#keys, this.#newest, wasCutOff)
-    for (const [partition, start] of starts.entries()) this.#learnEra(partition, start)
-  }
-
   /** Keeps the eras from expiring, and finds out when Redis was emptied, or its primary exchanged, behind our back. */
   async #checkEras(): Promise<void> {
     if (!this.#up) return
     try {
-      await this.#readEras(false)
+      await this.#eras.read(false)
     } catch (error) {
       this.#log.warn({ error: errorFacts(error).error }, 'the eras could not be read')
     }
   }
 
-  #meet(stamp: number): void {
-    if (stamp > this.#newest) this.#newest = stamp
-  }
-
-  /** Takes note of an era's start. Those that have changed are told together. */
-  #learnEra(partition: number, start: number): void {
-    if (!this.#eras.learn(partition, start)) return
-    if (this.#newEras.size === 0) void endOfTick().then(() => this.#tellEras())
-    this.#newEras.add(partition)
-  }
-
-  #tellEras(): void {
-    const partitions = this.#newEras
-    this.#newEras = new Set()
+  #tellEras(partitions: ReadonlySet<number>): void {
     // Otherwise the chains are compared when it is up again.
     if (!this.#up) return
     this.#log.warn({ partitions: partitions.size }, 'Redis has forgotten chains: a new era')
