@@ -29,6 +29,7 @@ import { Receipts } from './receipts/receipts.ts'
 import { RedisReceipts } from './receipts/redis.ts'
 import { Keys } from './redis/keys.ts'
 import { openRedis } from './redis/redis.ts'
+import { RedisLicences } from './trust/licence-share.ts'
 import { openTrust, readNodeIce, readNodeLimits } from './trust/trust.ts'
 
 const HEARTBEAT = 25
@@ -55,9 +56,12 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
 
   const { caps, backpressureBytes: backlogCap, ...addresses } = await readNodeLimits(config.limits)
   const ice = await readNodeIce(config.ice)
+  const keys = new Keys(config.prefix)
+  const redis = config.bus.kind === 'memory' ? undefined : openRedis(config.bus)
   const trust = await openTrust({
     clock,
     caps,
+    ...(redis === undefined ? {} : { share: new RedisLicences(redis, keys) }),
     warn: (message, facts) => log.warn(facts, message),
     ...(config.sites === undefined ? {} : { sites: config.sites }),
     ...(config.operatorJwks === undefined ? {} : { operatorJwks: config.operatorJwks }),
@@ -66,8 +70,6 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
   const { tlsCert: cert, tlsKey: key } = config
   const certificate = cert === undefined || key === undefined ? undefined : await openCertificate({ cert, key }, log)
   const server = { uws, certificate, shared: worker !== undefined, log }
-  const keys = new Keys(config.prefix)
-  const redis = config.bus.kind === 'memory' ? undefined : openRedis(config.bus)
   const bus = redis === undefined ? new MemoryBus() : await openRedisBus({ link: redis, keys, log, metrics })
   const share = redis === undefined ? undefined : new RedisShare(redis, keys)
   const limits = new Limits({ clock: steadyClock, metrics, log, addresses, share })

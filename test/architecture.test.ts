@@ -25,6 +25,7 @@ const SIDEWAYS = new Set([
   'commands→config',
   'bus→redis',
   'limits→redis',
+  'trust→redis',
   'observe→protocol',
 ])
 /** Who may import a library: no other folder does. */

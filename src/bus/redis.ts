@@ -71,6 +71,7 @@ export class RedisBus implements Bus, LinkEvents {
       this.#firstUp = resolve
     })
     link.listen(this)
+    if (link.ready) this.connected()
     this.#timers = [every(TICK, () => this.#beat()), every(ERA_CHECK, () => void this.#checkEras())]
   }
 

@@ -50,6 +50,11 @@ export class Keys {
     return `${this.#starts[partition]!}n:${node}`
   }
 
+  /** The newest licence of the site whose topic it is. */
+  licence(topic: Topic): string {
+    return `${this.#start(topic)}v:${topic}`
+  }
+
   /** The nodes that have set something in a partition. */
   presenceNodes(partition: number): string {
     return `${this.#starts[partition]!}nodes`

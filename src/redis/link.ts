@@ -15,7 +15,7 @@ export function loadScript(name: string): Script {
 
 /** One deployment's Redis, whether one server, a master that Sentinel watches, or a cluster. */
 export interface RedisLink {
-  /** Names who is told. Called once, in the tick in which the link is made. */
+  /** Names who is told. Called once; whether it is `ready` by then has to be asked. */
   listen(events: LinkEvents): void
   /** What a script publishes with. */
   readonly publishCommand: 'PUBLISH' | 'SPUBLISH'

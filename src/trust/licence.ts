@@ -6,6 +6,7 @@ import { Refusal } from '../protocol/refusal.ts'
 import { hasExpired } from './claims.ts'
 import { decodeJws, verifyJws } from './jws.ts'
 import { chooseKey, type Key } from './keys.ts'
+import { type LicenceShare, NewestLicences } from './newest.ts'
 import type { Fields } from './shape.ts'
 import { readSite, type Site } from './site.ts'
 import type { Caps } from './site-limits.ts'
@@ -15,8 +16,20 @@ import { Wrong } from './wrong.ts'
 export interface Licence {
   /** Its `jti`, by which it can be revoked. */
   readonly id: string
+  /** Seconds since the epoch, like `expires`. */
+  readonly issuedAt: number
   readonly expires: number
   readonly site: Site
+}
+
+export interface LicencesOptions {
+  readonly operator: readonly Key[]
+  readonly isRevoked: (id: string) => boolean
+  readonly clock: Clock
+  readonly caps: Caps | undefined
+  readonly share: LicenceShare | undefined
+  /** Called when what a site may has changed. */
+  readonly changed: () => void
 }
 
 // A licence is about 1 KB, so this is a few MB and more sites than one node serves at a time.
@@ -32,18 +45,27 @@ export class Licences {
   // By hash: the texts are long, and a cache that leaks would leak what proves nothing.
   readonly #verified = new LRUCache<string, Licence>({ max: CACHED })
 
-  constructor(operator: readonly Key[], isRevoked: (id: string) => boolean, clock: Clock, caps?: Caps) {
+  readonly #newest: NewestLicences
+
+  constructor({ operator, isRevoked, clock, caps, share, changed }: LicencesOptions) {
     this.#operator = operator
     this.#isRevoked = isRevoked
     this.#clock = clock
     this.#caps = caps
+    const verify = (text: string): Promise<Licence> => this.#verifyText(text)
+    const counts = (licence: Licence): boolean => this.#fault(licence) === undefined
+    this.#newest = new NewestLicences({ clock, share, verify, counts, changed })
   }
 
-  /** Returns the licence that counts now, from its text or as it was verified before. Throws a Refusal `licence_…`. */
+  /**
+   * Returns the licence that counts now, from its text or as it was verified before: with its own keys, and all else as the
+   * newest of its site says. Throws a Refusal `licence_…`.
+   */
   async verify(given: string | Licence): Promise<Licence> {
     const licence = typeof given === 'string' ? await this.#verifyText(given) : given
     this.check(licence)
-    return licence
+    if (typeof given === 'string') await this.#newest.meet(licence, given)
+    return this.#newest.apply(licence)
   }
 
   async #verifyText(text: string): Promise<Licence> {
@@ -58,8 +80,13 @@ export class Licences {
 
   /** Throws a Refusal when a licence that was verified earlier counts no longer. */
   check(licence: Licence): void {
-    if (this.#isRevoked(licence.id)) throw new Refusal('licence_revoked')
-    if (hasExpired(licence.expires, this.#clock.now())) throw new Refusal('licence_expired')
+    const fault = this.#fault(licence)
+    if (fault !== undefined) throw new Refusal(fault)
+  }
+
+  #fault({ id, expires }: Licence): 'licence_revoked' | 'licence_expired' | undefined {
+    if (this.#isRevoked(id)) return 'licence_revoked'
+    return hasExpired(expires, this.#clock.now()) ? 'licence_expired' : undefined
   }
 
   async #read(text: string): Promise<Licence> {
@@ -87,7 +114,8 @@ async function readLicence(payload: Fields, caps: Caps | undefined): Promise<Lic
     throw new Refusal('licence_malformed', `jti is not a string of 1 to ${LONGEST_ID}`)
   }
   try {
-    return { id: jti, expires: exp as number, site: await readSite(id, payload['site'], 'site', 'licence', caps) }
+    const site = await readSite(id, payload['site'], 'site', 'licence', caps)
+    return { id: jti, issuedAt: iat as number, expires: exp as number, site }
   } catch (error) {
     // Only the place: the words of a Wrong may name what stands there, and this answer goes to a browser.
     throw error instanceof Wrong ? new Refusal('licence_malformed', `${error.where} is wrong`) : error

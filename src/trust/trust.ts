@@ -6,6 +6,7 @@ import { hasExpired, readGrantClaims, readServerClaims, readUserClaims, type Sco
 import { fixed, type HeldFile, holdFile, type Warn } from './held-file.ts'
 import type { Key } from './keys.ts'
 import { type Licence, Licences } from './licence.ts'
+import type { LicenceShare } from './newest.ts'
 import { readOperatorKeys } from './operator.ts'
 import { readRevoked, readSites } from './site-file.ts'
 import type { Caps } from './site-limits.ts'
@@ -69,6 +70,8 @@ export interface TrustOptions {
   /** What any site gets at most, whatever its entry or its licence says. */
   caps?: Caps
   clock: Clock
+  /** How nodes tell each other of newer licences; without it each goes by those it has seen. */
+  share?: LicenceShare
   warn: (message: string, facts: object) => void
   /** How often the files are looked at, 1 s if left out. */
   reloadMs?: number
@@ -76,7 +79,7 @@ export interface TrustOptions {
 
 /** Reads the files and returns what they say. Throws a TrustConfigError when one is missing or wrong. */
 export async function openTrust(options: TrustOptions): Promise<Trust> {
-  const { sites, operatorJwks, revoked, caps, clock, warn, reloadMs = RELOAD_MS } = options
+  const { sites, operatorJwks, revoked, caps, clock, share, warn, reloadMs = RELOAD_MS } = options
   if (sites === undefined && operatorJwks === undefined) {
     throw new TrustConfigError('THROUGHLINE_SITES', 'expected this or THROUGHLINE_OPERATOR_JWKS, found neither')
   }
@@ -97,7 +100,7 @@ export async function openTrust(options: TrustOptions): Promise<Trust> {
       revoked === undefined
         ? fixed<Revoked>(new Set())
         : await holdFile({ path: revoked, variable: 'THROUGHLINE_REVOKED', parse: readRevoked, ...shared })
-    return new FileTrust({ operator, siteFile, revokedFile, listeners, caps, clock, warn })
+    return new FileTrust({ operator, siteFile, revokedFile, listeners, caps, clock, share, warn })
   } catch (error) {
     siteFile.close()
     throw error
@@ -118,6 +121,7 @@ interface Parts {
   readonly listeners: Set<() => void>
   readonly caps: Caps | undefined
   readonly clock: Clock
+  readonly share: LicenceShare | undefined
   readonly warn: Warn
 }
 
@@ -137,18 +141,22 @@ class FileTrust implements Trust {
   #version = 0
 
   constructor(parts: Parts) {
-    const { operator, siteFile, caps, clock, warn } = parts
+    const { operator, siteFile, caps, clock, share, warn } = parts
     this.#parts = parts
-    this.#licences = new Licences(operator, id => this.isRevoked(id), clock, caps)
+    this.#licences = new Licences({
+      operator,
+      isRevoked: id => this.isRevoked(id),
+      clock,
+      caps,
+      share,
+      changed: () => this.#forget(),
+    })
     this.#signatures = new Signatures({ sites: () => siteFile.value, licences: this.#licences, warn })
     this.#servers = new LRUCache({
       ...CACHED_TOKENS,
       sizeCalculation: ({ licenceText }, token) => token.length + (licenceText?.length ?? 0),
     })
-    this.onChange(() => {
-      this.#version++
-      this.#servers.clear()
-    })
+    this.onChange(() => this.#forget())
   }
 
   async verifyUser(token: string, given?: string | Licence): Promise<UserIdentity> {
@@ -182,6 +190,11 @@ class FileTrust implements Trust {
 
   isRevoked(id: string): boolean {
     return this.#parts.revokedFile.value.has(id)
+  }
+
+  #forget(): void {
+    this.#version++
+    this.#servers.clear()
   }
 
   close(): void {

@@ -5,6 +5,7 @@ import type { Test } from 'tap'
 import { Refusal } from '../../src/protocol/refusal.ts'
 import type { Caps } from '../../src/trust/site-limits.ts'
 import { openTrust, type Trust } from '../../src/trust/trust.ts'
+import type { LicenceShare } from '../../src/trust/newest.ts'
 
 /** The time of these tests, in seconds. */
 export const NOW = 1_800_000_000
@@ -69,6 +70,7 @@ export interface Setup {
   revoked?: unknown
   reloadMs?: number
   caps?: Caps
+  share?: LicenceShare
 }
 
 export interface Opened {
@@ -81,7 +83,10 @@ export interface Opened {
 }
 
 /** Opens trust on files with these contents, at NOW. Closed when the test ends. */
-export async function open(t: Test, { sites, operator, revoked, reloadMs = 5, caps = {} }: Setup): Promise<Opened> {
+export async function open(
+  t: Test,
+  { sites, operator, revoked, reloadMs = 5, caps = {}, share }: Setup,
+): Promise<Opened> {
   const folder = t.testdir()
   const path = (name: string): string => join(folder, `${name}.json`)
   const write = (name: string, content: unknown): void =>
@@ -95,6 +100,7 @@ export async function open(t: Test, { sites, operator, revoked, reloadMs = 5, ca
     ...(operator === undefined ? {} : { operatorJwks: JSON.stringify(operator) }),
     ...(revoked === undefined ? {} : { revoked: path('revoked') }),
     caps,
+    ...(share === undefined ? {} : { share }),
     clock,
     warn: message => warnings.push(message),
     reloadMs,
