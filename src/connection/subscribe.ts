@@ -11,6 +11,8 @@ import { join, readSince } from './join.ts'
 import { openPresence, readWanted, showPresence } from './presence.ts'
 import type { Services } from './services.ts'
 
+const THREADS = 1000
+
 /**
  * `subscribe`: listens to threads that the token, or a grant that comes along, names with `read`. What is refused is
  * refused thread by thread.
@@ -46,8 +48,10 @@ export async function subscribe(
   })
 }
 
-/** Reads a list of at most so many thread ids; doubles are removed. More would be an answer many times the frame's size. */
-export function readThreads(value: Json | undefined, most: number): ThreadId[] {
+/** Reads a list of thread ids, of a site that allows so many on a connection; doubles are removed. */
+export function readThreads(value: Json | undefined, limit: number): ThreadId[] {
+  // Each refusal is answered, so that a list without end would be an answer many times its size.
+  const most = Math.max(limit, THREADS)
   if (!Array.isArray(value) || value.length === 0 || value.length > most) {
     throw new Refusal('bad_field', `threads is a list of 1 to ${most} thread ids`)
   }

@@ -81,7 +81,7 @@ await t.test('a node takes the licence that the operator made, and tokens of the
   for (const alg of ['EdDSA', 'ES256']) {
     const who = await trust.verifyUser(await token('--site', 'guest', '--key', `${alg}.json`, '--user', '7'), licence)
     t.strictSame([...who.site.origins], ['https://guest.example'])
-    t.equal(who.licence, 'first')
+    t.equal(who.licence?.id, 'first')
   }
 })
 
