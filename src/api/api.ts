@@ -50,7 +50,7 @@ export async function openApi(parts: ApiParts): Promise<HttpCalls> {
     threadPresenceCall(parts),
     iceCall(parts),
   ]
-  const app = await openRouter(hot, cold, parts)
+  const app = await openRouter([...hot, ...cold], parts)
   return {
     bodyBytes: BODY_BYTES,
     hot: new Map(hot.map(call => [call.path, request => answer(call, request, parts)] as const)),
@@ -60,18 +60,24 @@ export async function openApi(parts: ApiParts): Promise<HttpCalls> {
 }
 
 const NOTHING = Buffer.alloc(0)
-// The port writes these itself.
+// The port writes these itself, and has read by them: what the body was framed by is no length of it.
 const PORT_HEADERS = new Set(['connection', 'keep-alive', 'content-length', 'transfer-encoding', 'date'])
 
 async function inject(app: FastifyInstance, { method, url, headers, body }: HttpRequest): Promise<HttpAnswer> {
-  const answer = await app.inject({ method, url, headers: { ...headers }, payload: body })
-  const kept = Object.entries(answer.headers).filter(([name]) => !PORT_HEADERS.has(name))
-  const texts = kept.map(([name, value]) => [name, String(value)] as const)
-  return { status: answer.statusCode, headers: Object.fromEntries(texts), body: answer.rawPayload }
+  const answer = await app.inject({ method, url, headers: withoutPort(headers), payload: body })
+  return { status: answer.statusCode, headers: withoutPort(answer.headers), body: answer.rawPayload }
 }
 
-/** Routes what is not hot, and knows all calls, for the description of the API. */
-async function openRouter(hot: readonly Call[], cold: readonly Call[], parts: ApiParts): Promise<FastifyInstance> {
+function withoutPort(headers: Readonly<Record<string, unknown>>): Record<string, string> {
+  const kept = Object.entries(headers).filter(([name]) => !PORT_HEADERS.has(name))
+  return Object.fromEntries(kept.map(([name, value]) => [name, String(value)] as const))
+}
+
+/**
+ * Routes what the port does not take for hot: the cold calls, and a hot one whose path is written in another way, such as
+ * `/v1/%70ublish` (RFC 3986 §6.2.2.2).
+ */
+async function openRouter(calls: readonly Call[], parts: ApiParts): Promise<FastifyInstance> {
   const app = fastify({
     bodyLimit: BODY_BYTES,
     routerOptions: { maxParamLength: 128 },
@@ -97,10 +103,7 @@ async function openRouter(hot: readonly Call[], cold: readonly Call[], parts: Ap
   app.addHook('onRoute', ({ path, method }) => {
     methods.set(path, [methods.get(path) ?? [], method].flat().join(', '))
   })
-  for (const { path, schema } of hot) {
-    app.post(path, { schema }, () => Promise.reject(new Error('a hot call went astray')))
-  }
-  for (const call of cold) {
+  for (const call of calls) {
     app.route({
       method: call.method ?? 'POST',
       url: call.path,
@@ -117,7 +120,11 @@ async function openRouter(hot: readonly Call[], cold: readonly Call[], parts: Ap
     if (allowed === undefined) return send(reply, notFound())
     return send(reply.header('allow', allowed), notFound(`not with ${method}; allowed: ${allowed}`, 405))
   })
-  app.setErrorHandler((error, { routeOptions }, reply) => send(reply, refuse(error, routeOptions.url ?? '', parts)))
+  app.setErrorHandler((error, { routeOptions }, reply) => {
+    // A Content-Type that is none (RFC 9110 §8.3.1) stops fastify before any handler.
+    const noType = (error as { code?: unknown }).code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE'
+    return send(reply, refuse(noType ? new Refusal('unsupported_media_type') : error, routeOptions.url ?? '', parts))
+  })
   await app.ready()
   return app
 

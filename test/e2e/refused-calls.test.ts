@@ -200,3 +200,40 @@ async function exchange(pieces: readonly string[], contains = 'stamps'): Promise
   socket.destroy()
   return answer
 }
+
+await t.test('a call whose path is written with escapes is the same call', async t => {
+  for (const path of ['/v1/%70ublish', '/v1/publish/%62atch', '/v1/head%73']) {
+    t.match(await call(relay, server, path, '{'), { status: 400, body: { code: 'bad_json' } }, path)
+  }
+  t.match(await call(relay, '', '/v1/%70ublish', event), { status: 401 })
+})
+
+await t.test('a Content-Type that is none is refused, by each call and where there is none', async t => {
+  for (const path of ['/v1/publish', '/v1/heads', '/v1/nothing']) {
+    for (const type of ['', ';', 'json']) {
+      const answer = await call(relay, server, path, '{}', { 'content-type': type })
+      t.match(answer, { status: 415, body: { code: 'unsupported_media_type' } }, `"${type}" for ${path}`)
+    }
+  }
+  t.equal(await metric(relay, 'refusals_total{code="internal"}'), 0)
+})
+
+await t.test('a body that has come is read, whatever a second Content-Length says', async t => {
+  const { hostname, port } = new URL(relay.api)
+  const socket = connect(Number(port), hostname)
+  t.teardown(() => socket.destroy())
+  let answer = ''
+  socket.on('data', (data: Buffer) => {
+    answer += data.toString()
+  })
+  const head = [
+    'POST /v1/heads HTTP/1.1',
+    'Host: x',
+    `Authorization: Bearer ${server}`,
+    'Content-Type: application/json',
+  ]
+  const framing = ['Content-Length: 19', 'Content-Length: 3']
+  socket.write(`${[...head, ...framing].join('\r\n')}\r\n\r\n{"chains":["site"]}`)
+  await until(() => answer.includes('\r\n\r\n'), { what: 'an answer' })
+  t.match(answer, /^HTTP\/1\.1 200 /)
+})
