@@ -55,7 +55,11 @@ export async function openApi(parts: ApiParts): Promise<HttpCalls> {
     bodyBytes: BODY_BYTES,
     hot: new Map(hot.map(call => [call.path, request => answer(call, request, parts)] as const)),
     tooLarge: () => refuse(new Refusal('too_large', `a body may have ${BODY_BYTES} bytes`), '', parts),
-    answer: request => inject(app, request).catch((error: unknown) => refuse(error, request.url, parts)),
+    answer: async request => {
+      // A path such as `/\` is none, and inject would throw.
+      if (!URL.canParse(request.url, 'http://localhost')) return refuse(new Refusal('not_found'), request.url, parts)
+      return inject(app, request).catch((error: unknown) => refuse(error, request.url, parts))
+    },
   }
 }
 

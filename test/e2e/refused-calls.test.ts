@@ -208,6 +208,12 @@ await t.test('a call whose path is written with escapes is the same call', async
   t.match(await call(relay, '', '/v1/%70ublish', event), { status: 401 })
 })
 
+await t.test('a path that is no path is not found', async t => {
+  for (const path of ['/\\', '/\\\\x:y', '//', '//:1']) {
+    t.match(await exchange([`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`], 'not_found'), /^HTTP\/1.1 404 /, path)
+  }
+})
+
 await t.test('a Content-Type that is none is refused, by each call and where there is none', async t => {
   for (const path of ['/v1/publish', '/v1/heads', '/v1/nothing']) {
     for (const type of ['', ';', 'json']) {
