@@ -1,18 +1,16 @@
 import { groupBy } from '../lib/arrays.ts'
 import type { UserId } from '../protocol/ids.ts'
 import type { Topic } from '../protocol/topic.ts'
+import { Infos } from './infos.ts'
+import { connectionsOf, countOf, list, type Members, NOBODY, withConnections } from './members.ts'
 import { type Entry, MOST, type PresenceStore, type Present, type Snapshot, type StoreListener } from './store.ts'
-
-interface Place {
-  version: number
-  readonly members: Map<UserId, Present>
-}
 
 /** The presence of one process. */
 export class MemoryPresence implements PresenceStore {
-  readonly #places = new Map<Topic, Place>()
+  readonly #places = new Map<Topic, Members>()
+  readonly #infos = new Infos()
   #listener: StoreListener | undefined
-  // One for all topics, so that one which was empty does not begin anew.
+  // One for all topics: there is nobody who could miss a change.
   #version = 0
 
   listen(listener: StoreListener): void {
@@ -25,9 +23,9 @@ export class MemoryPresence implements PresenceStore {
 
   async read(topics: readonly Topic[]): Promise<Snapshot[]> {
     return topics.map(topic => {
-      const { version, members } = this.#places.get(topic) ?? { version: 0, members: new Map<UserId, Present>() }
-      const listed = members.size > MOST ? undefined : [...members.values()]
-      return { version, count: members.size, members: listed }
+      const members = this.#places.get(topic) ?? NOBODY
+      const count = countOf(members)
+      return { version: this.#version, count, members: count > MOST ? undefined : this.#present(topic, members) }
     })
   }
 
@@ -35,29 +33,31 @@ export class MemoryPresence implements PresenceStore {
     this.#listener = undefined
   }
 
+  #present(topic: Topic, members: Members): Present[] {
+    return [...list(members)].map(([user, connections]) => {
+      return { user, connections, info: this.#infos.get(topic, user) }
+    })
+  }
+
   #set(topic: Topic, entries: readonly Entry[]): void {
-    const place = this.#places.get(topic) ?? { version: 0, members: new Map<UserId, Present>() }
+    let members = this.#places.get(topic) ?? NOBODY
     const present: Present[] = []
     const left: UserId[] = []
     for (const { user, connections, info } of entries) {
-      const before = place.members.get(user)
-      if (connections === (before?.connections ?? 0)) continue
-      if (connections === 0) {
-        place.members.delete(user)
+      if (connections > 0 && info !== undefined) this.#infos.set(topic, user, info)
+      if (connections === connectionsOf(members, user)) continue
+      members = withConnections(members, user, connections)
+      if (connections > 0) present.push({ user, connections, info: this.#infos.get(topic, user) })
+      else {
+        this.#infos.delete(topic, user)
         left.push(user)
-        continue
       }
-      const now = { user, info: info ?? before?.info, connections }
-      place.members.set(user, now)
-      present.push(now)
     }
-    if (place.members.size === 0) this.#places.delete(topic)
-    else this.#places.set(topic, place)
+    const count = countOf(members)
+    if (count === 0) this.#places.delete(topic)
+    else this.#places.set(topic, members)
     if (present.length + left.length === 0) return
-    const prev = place.version
-    place.version = ++this.#version
-    const count = place.members.size
     const names = count > MOST ? { present: undefined, left: undefined } : { present, left }
-    this.#listener?.changed(topic, { version: place.version, prev, count, ...names })
+    this.#listener?.changed(topic, { version: ++this.#version, prev: undefined, count, ...names })
   }
 }

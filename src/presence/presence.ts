@@ -4,6 +4,7 @@ import { onlineFrame, presenceFrame } from '../protocol/encode.ts'
 import type { SiteId, ThreadId, UserId } from '../protocol/ids.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import { onlineTopic, presenceTopic, threadOfPresence, type Topic, userOfOnline } from '../protocol/topic.ts'
+import { Online } from './online.ts'
 import { Own } from './own.ts'
 import type { Change, PresenceStore, Snapshot, StoreListener } from './store.ts'
 import type { Difference } from './view.ts'
@@ -35,7 +36,7 @@ const REPEAT = 12 * 3600_000
 export class Presence implements StoreListener {
   readonly #options: PresenceOptions
   readonly #inThreads = new Own()
-  readonly #online = new Own()
+  readonly #online = new Online()
   readonly #views: Views
   readonly #timers: readonly Cancel[]
   #setting = false
@@ -63,11 +64,11 @@ export class Presence implements StoreListener {
   }
 
   connected(site: SiteId, user: UserId): void {
-    this.#online.join(onlineTopic(site, user), user, undefined)
+    this.#online.connected(onlineTopic(site, user))
   }
 
   disconnected(site: SiteId, user: UserId): void {
-    this.#online.leave(onlineTopic(site, user), user, this.#options.clock.now() + GRACE)
+    this.#online.disconnected(onlineTopic(site, user), this.#options.clock.now() + GRACE)
   }
 
   /** Gets ready to tell who is at topics, which are followed already. While the bus is down that seems to be nobody. */
@@ -127,7 +128,7 @@ export class Presence implements StoreListener {
     this.#setting = false
   }
 
-  async #setOwn(own: Own): Promise<void> {
+  async #setOwn(own: Own | Online): Promise<void> {
     const entries = own.takeUntold()
     if (entries.length === 0) return
     try {

@@ -50,8 +50,8 @@ export interface Snapshot {
 /** One change of a topic. */
 export interface Change {
   readonly version: number
-  /** The version that it changes: who has another must read anew. */
-  readonly prev: number
+  /** The version that it changes: who has another must read anew. Undefined where no change can be missed. */
+  readonly prev: number | undefined
   readonly count: number
   /**
    * Who came, or has another number of connections now, and who went. Both undefined when the members are more than MOST.

@@ -41,7 +41,8 @@ export class View {
   apply({ version, prev, count, present, left }: Change): boolean {
     if (version <= this.#version) return true
     // Named again after being too many, or the other way round: a snapshot knows.
-    if (prev !== this.#version || (present === undefined) !== (this.#members === undefined)) return false
+    if ((prev !== undefined && prev !== this.#version) || (present === undefined) !== (this.#members === undefined))
+      return false
     this.#version = version
     this.#count = count
     for (const member of present ?? []) this.#put(member.user, member)

@@ -28,49 +28,14 @@ await t.test('who comes and goes between two tellings is told as gone, which cha
   t.same(told(own), ['a 7 0'])
 })
 
-await t.test('in its grace a user counts as one connection, and is told as gone when it is over', async t => {
-  const own = new Own()
-  own.join(A, user(7), undefined)
-  own.join(A, user(8), undefined)
-  told(own)
-  own.leave(A, user(7), 100)
-  own.leave(A, user(8), 200)
-  own.sweep(99)
-  t.same(told(own), [])
-  own.forget(() => true)
-  t.same(told(own), ['a 7 1', 'a 8 1'])
-  own.sweep(100)
-  t.same(told(own), ['a 7 0'])
-  own.sweep(1000)
-  t.same(told(own), ['a 8 0'])
-  t.equal(own.members, 0)
-})
-
-await t.test('who comes back within the grace was never gone', async t => {
-  const own = new Own()
-  own.join(A, user(7), undefined)
-  own.leave(A, user(7), 100)
-  own.join(A, user(7), undefined)
-  told(own)
-  own.sweep(100)
-  t.same(told(own), [])
-  own.leave(A, user(7), 150)
-  own.join(A, user(7), undefined)
-  own.leave(A, user(7), 300)
-  told(own)
-  own.sweep(150)
-  t.same(told(own), [], 'the grace that counts is the last')
-  own.sweep(300)
-  t.same(told(own), ['a 7 0'])
-})
-
 await t.test('a leave of somebody who is not here is nothing', async t => {
   const own = new Own()
   own.leave(A, user(7))
   own.join(A, user(7), undefined)
-  own.leave(A, user(7), 100)
-  own.leave(A, user(7), 100)
-  t.same(told(own), ['a 7 1'])
+  own.leave(A, user(7))
+  own.leave(A, user(7))
+  t.same(told(own), ['a 7 0'])
+  t.equal(own.members, 0)
 })
 
 await t.test('what could not be told is told as it is by then', async t => {
@@ -89,4 +54,22 @@ await t.test('only the topics in question are told again', async t => {
   told(own)
   own.forget(topic => topic === B)
   t.same(told(own), ['b 7 1'])
+})
+
+await t.test('many members of one thread are counted like few', async t => {
+  const own = new Own()
+  const ids = Array.from({ length: 100 }, (_, i) => i)
+  for (const id of [...ids, ...ids]) own.join(A, user(id), `"${id}"`)
+  t.equal(own.members, 100)
+  for (const id of ids.slice(0, 90)) own.leave(A, user(id))
+  const untold = own.takeUntold()
+  t.same(
+    untold.map(({ connections }) => connections),
+    ids.map(id => (id < 90 ? 1 : 2)),
+  )
+  t.equal(untold[5]?.info, '"5"')
+  for (const id of ids) own.leave(A, user(id))
+  for (const id of ids) own.leave(A, user(id))
+  t.equal(own.members, 0)
+  t.ok(own.takeUntold().every(({ connections, info }) => connections === 0 && info === undefined))
 })

@@ -5,7 +5,7 @@ import type { Change } from '../../src/presence/store.ts'
 import type { Topic } from '../../src/protocol/topic.ts'
 import { Keys } from '../../src/redis/keys.ts'
 import { openRedis } from '../../src/redis/redis.ts'
-import { entry, place, presenceStoreContract, type PresenceNode, who } from '../contract/presence-store.ts'
+import { entry, place, presenceStoreContract, type PresenceNode, see, who } from '../contract/presence-store.ts'
 import { newPrefix } from '../contract/node.ts'
 import { startRedis, type RedisServer } from '../support/redis.ts'
 import { until } from '../support/until.ts'
@@ -39,6 +39,20 @@ async function openNode(t: Test, redis: RedisServer, prefix: string): Promise<Re
 await t.test('the presence store keeps the contract on Redis', async t => {
   const redis = await startRedis(t)
   await presenceStoreContract(t, t => openNode(t, redis, newPrefix()))
+})
+
+await t.test('changes are chained: prev is the version before', async t => {
+  const { store, changes, follow } = await openNode(t, await startRedis(t), newPrefix())
+  await follow([place('c')])
+  for (let i = 0; i < 20; i++) await store.set([entry(place('c'), i % 3, (i % 4) + 1)])
+  const { version } = await see(store, place('c'))
+  await until(() => changes.at(-1)?.[1].version === version, { what: 'the last change' })
+  let last = 0
+  for (const [, change] of changes) {
+    t.equal(change.prev, last)
+    t.ok(change.version > last)
+    last = change.version
+  }
 })
 
 await t.test('a user on two nodes is there once, with the connections of both, until the last has gone', async t => {
