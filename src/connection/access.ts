@@ -30,10 +30,9 @@ export function refusalIn(connection: Connection, thread: ThreadId, permission: 
 
 /** Replaces what a connection may do in a thread, and tells its client (CONTRACT 19). `permissions` is a mask. */
 export function permit(connection: Connection, thread: ThreadId, permissions: number): void {
-  const threads = new Map(connection.identity!.threads)
+  const { threads } = connection.identity!
   if (permissions === 0) threads.delete(thread)
   else threads.set(thread, permissions)
-  connection.allow(threads)
   if (connection.grants?.has(thread) === true) {
     connection.grants = new Map([...connection.grants].filter(([other]) => other !== thread))
   }

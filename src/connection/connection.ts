@@ -156,11 +156,6 @@ export class Connection {
     this.close(TOO_SLOW.close, TOO_SLOW.reason)
   }
 
-  /** Replaces what the token allows in threads. */
-  allow(threads: ReadonlyMap<ThreadId, number>): void {
-    this.#identity = { ...this.#identity!, threads }
-  }
-
   join(topics: readonly Topic[]): void {
     if (!this.#closed) for (const topic of topics) this.#socket.subscribe(topic)
   }

@@ -1,13 +1,14 @@
 import { groupBy } from '../lib/arrays.ts'
+import { SmallMap } from '../lib/small-map.ts'
 import type { UserId } from '../protocol/ids.ts'
 import type { Topic } from '../protocol/topic.ts'
 import { Infos } from './infos.ts'
-import { connectionsOf, countOf, list, type Members, NOBODY, withConnections } from './members.ts'
 import { type Entry, MOST, type PresenceStore, type Present, type Snapshot, type StoreListener } from './store.ts'
 
 /** The presence of one process. */
 export class MemoryPresence implements PresenceStore {
-  readonly #places = new Map<Topic, Members>()
+  /** Connections by user. */
+  readonly #places = new Map<Topic, SmallMap<UserId>>()
   readonly #infos = new Infos()
   #listener: StoreListener | undefined
   // One for all topics: there is nobody who could miss a change.
@@ -23,9 +24,9 @@ export class MemoryPresence implements PresenceStore {
 
   async read(topics: readonly Topic[]): Promise<Snapshot[]> {
     return topics.map(topic => {
-      const members = this.#places.get(topic) ?? NOBODY
-      const count = countOf(members)
-      return { version: this.#version, count, members: count > MOST ? undefined : this.#present(topic, members) }
+      const users = this.#places.get(topic) ?? new SmallMap<UserId>()
+      const members = users.size > MOST ? undefined : this.#present(topic, users)
+      return { version: this.#version, count: users.size, members }
     })
   }
 
@@ -33,29 +34,31 @@ export class MemoryPresence implements PresenceStore {
     this.#listener = undefined
   }
 
-  #present(topic: Topic, members: Members): Present[] {
-    return [...list(members)].map(([user, connections]) => {
+  #present(topic: Topic, users: SmallMap<UserId>): Present[] {
+    return [...users].map(([user, connections]) => {
       return { user, connections, info: this.#infos.get(topic, user) }
     })
   }
 
   #set(topic: Topic, entries: readonly Entry[]): void {
-    let members = this.#places.get(topic) ?? NOBODY
+    const users = this.#places.get(topic) ?? new SmallMap<UserId>()
     const present: Present[] = []
     const left: UserId[] = []
     for (const { user, connections, info } of entries) {
       if (connections > 0 && info !== undefined) this.#infos.set(topic, user, info)
-      if (connections === connectionsOf(members, user)) continue
-      members = withConnections(members, user, connections)
-      if (connections > 0) present.push({ user, connections, info: this.#infos.get(topic, user) })
-      else {
+      if (connections === (users.get(user) ?? 0)) continue
+      if (connections > 0) {
+        users.set(user, connections)
+        present.push({ user, connections, info: this.#infos.get(topic, user) })
+      } else {
+        users.delete(user)
         this.#infos.delete(topic, user)
         left.push(user)
       }
     }
-    const count = countOf(members)
+    const count = users.size
     if (count === 0) this.#places.delete(topic)
-    else this.#places.set(topic, members)
+    else this.#places.set(topic, users)
     if (present.length + left.length === 0) return
     const names = count > MOST ? { present: undefined, left: undefined } : { present, left }
     this.#listener?.changed(topic, { version: ++this.#version, prev: undefined, count, ...names })

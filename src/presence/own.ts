@@ -1,14 +1,16 @@
+import { SmallMap } from '../lib/small-map.ts'
 import type { UserId } from '../protocol/ids.ts'
 import type { Topic } from '../protocol/topic.ts'
 import { Infos } from './infos.ts'
-import { connectionsOf, countOf, list, type Members, NOBODY, withConnections } from './members.ts'
 import type { Entry } from './store.ts'
 
 /** Who is in which threads by this node's connections, and what of it the store has not yet been told. Pure. */
 export class Own {
-  readonly #here = new Map<Topic, Members>()
+  /** Connections by user. */
+  readonly #here = new Map<Topic, SmallMap<UserId>>()
   readonly #infos = new Infos()
-  #untold = new Map<Topic, Set<UserId>>()
+  // Topics and users by turns, some of them more than once: in a storm of connections there are many for a moment.
+  #untold: (Topic | UserId)[] = []
   #members = 0
 
   /** Users here, counted once for each topic. */
@@ -17,45 +19,50 @@ export class Own {
   }
 
   join(topic: Topic, user: UserId, info: string | undefined): void {
-    const members = this.#here.get(topic) ?? NOBODY
-    const connections = connectionsOf(members, user)
-    if (connections === 0) this.#members++
-    this.#here.set(topic, withConnections(members, user, connections + 1))
+    let users = this.#here.get(topic)
+    if (users === undefined) {
+      users = new SmallMap()
+      this.#here.set(topic, users)
+    }
+    const before = users.get(user) ?? 0
+    if (before === 0) this.#members++
+    users.set(user, before + 1)
     if (info !== undefined) this.#infos.set(topic, user, info)
     this.#changed(topic, user)
   }
 
   leave(topic: Topic, user: UserId): void {
-    const members = this.#here.get(topic) ?? NOBODY
-    const connections = connectionsOf(members, user)
-    if (connections === 0) return
-    const left = withConnections(members, user, connections - 1)
-    if (connections === 1) {
+    const users = this.#here.get(topic)
+    const before = users?.get(user)
+    if (users === undefined || before === undefined) return
+    if (before > 1) users.set(user, before - 1)
+    else {
+      users.delete(user)
       this.#members--
       this.#infos.delete(topic, user)
+      if (users.size === 0) this.#here.delete(topic)
     }
-    if (countOf(left) === 0) this.#here.delete(topic)
-    else this.#here.set(topic, left)
     this.#changed(topic, user)
   }
 
   /** Counts everything at these topics as untold. */
   forget(concerns: (topic: Topic) => boolean): void {
-    for (const [topic, members] of this.#here) {
-      if (concerns(topic)) for (const [user] of list(members)) this.#changed(topic, user)
+    for (const [topic, users] of this.#here) {
+      if (concerns(topic)) for (const user of users.keys()) this.#changed(topic, user)
     }
   }
 
   /** Returns what the store has not been told, and counts it as told. */
   takeUntold(): Entry[] {
     const untold = this.#untold
-    this.#untold = new Map()
-    return [...untold].flatMap(([topic, users]) => {
-      const members = this.#here.get(topic) ?? NOBODY
-      return [...users].map(user => {
-        return { topic, user, connections: connectionsOf(members, user), info: this.#infos.get(topic, user) }
-      })
-    })
+    this.#untold = []
+    const entries = new Map<string, Entry>()
+    for (let i = 0; i < untold.length; i += 2) {
+      const [topic, user] = [untold[i] as Topic, untold[i + 1] as UserId]
+      const connections = this.#here.get(topic)?.get(user) ?? 0
+      entries.set(`${topic} ${user}`, { topic, user, connections, info: this.#infos.get(topic, user) })
+    }
+    return [...entries.values()]
   }
 
   /** Counts entries as untold again. */
@@ -64,8 +71,6 @@ export class Own {
   }
 
   #changed(topic: Topic, user: UserId): void {
-    const users = this.#untold.get(topic)
-    if (users === undefined) this.#untold.set(topic, new Set([user]))
-    else users.add(user)
+    this.#untold.push(topic, user)
   }
 }

@@ -1,3 +1,4 @@
+import { SmallMap } from '../lib/small-map.ts'
 import { parseThreadId, parseUserId, type ThreadId, type UserId } from '../protocol/ids.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import { permissionMask } from './permissions.ts'
@@ -8,7 +9,8 @@ export type Scope = 'publish' | 'presence' | 'manage'
 
 export interface UserClaims {
   readonly user: UserId
-  readonly threads: ReadonlyMap<ThreadId, number>
+  /** Masks of READ, SEND and PRESENCE. */
+  readonly threads: SmallMap<ThreadId>
   /** Whose online state may be watched: everybody's if true. */
   readonly watch: true | ReadonlySet<UserId> | undefined
   /** JSON that is shown in presence. */
@@ -92,8 +94,8 @@ function readTime(payload: Fields, claim: string): number | undefined {
   return value
 }
 
-function readThreads(value: unknown): ReadonlyMap<ThreadId, number> {
-  const threads = new Map<ThreadId, number>()
+function readThreads(value: unknown): SmallMap<ThreadId> {
+  const threads = new SmallMap<ThreadId>()
   // PHP's json_encode writes an empty map as a list.
   if (value === undefined || (Array.isArray(value) && value.length === 0)) return threads
   if (!isFields(value)) throw new Refusal('token_claims', 'threads is not an object of thread ids and lists of words')
