@@ -2,7 +2,8 @@
  * Processes that the bench starts: pinned to one core, watched for the ports that they log, and ended whatever happens.
  */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { randomInt } from 'node:crypto'
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { sleep } from './turns.ts'
 
@@ -100,6 +101,19 @@ export class Child {
   residentBytes(): number {
     return Number(/VmRSS:\s+(\d+) kB/.exec(this.#file('status'))?.[1]) * 1024
   }
+
+  /** What its file descriptors are: a path, or socket, pipe, anon_inode. */
+  descriptors(): string[] {
+    const folder = `/proc/${this.pid}/fd`
+    return readdirSync(folder).flatMap(fd => {
+      try {
+        return [readlinkSync(`${folder}/${fd}`).replace(/:.*/, '')]
+      } catch {
+        // Closed since it was listed.
+        return []
+      }
+    })
+  }
 }
 
 /** Finds the port numbers in `{"msg":"listening","port":"api","address":"127.0.0.1:1"}`, once all of `names` are there. */
@@ -116,9 +130,9 @@ export function listening(names: readonly string[]): (output: string) => number[
   }
 }
 
-/** Starts a real Redis on a free port of the loopback, without persistence. */
-export async function startRedis(): Promise<{ child: Child; address: string }> {
-  const port = await freePort()
+/** Starts a real Redis on the loopback, on a free port unless one is given, without persistence. */
+export async function startRedis(at?: number): Promise<{ child: Child; port: number; address: string }> {
+  const port = at ?? (await freePort())
   const args = ['--port', String(port), '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no']
   const [child] = await Child.start(
     'redis-server',
@@ -126,15 +140,23 @@ export async function startRedis(): Promise<{ child: Child; address: string }> {
     {},
     output => /Ready to accept connections/.exec(output) ?? undefined,
   )
-  return { child, address: `redis://127.0.0.1:${port}` }
+  return { child, port, address: `redis://127.0.0.1:${port}` }
 }
 
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().on('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
+/**
+ * Below the ephemeral range of Linux: a port from that range can be taken by any outgoing connection while its server is
+ * being restarted, even by that of the client which is trying to reach it.
+ */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(10_000, 32_768)
+    if (await isFree(port)) return port
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise(resolve => {
+    const server = createServer().on('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
 }

@@ -8,10 +8,11 @@ import { post } from '../lib/event.ts'
 import { Child, listening } from '../lib/processes.ts'
 
 const CLI = fileURLToPath(new URL('../../src/cli.js', import.meta.url))
-const SITE = 'bench'
+export const SITE = 'bench'
 const TOKEN_SECONDS = 3000
 
 const directory = mkdtempSync(join(tmpdir(), 'throughline-bench-'))
+let siteFiles = 0
 process.on('exit', () => rmSync(directory, { recursive: true, force: true }))
 
 /** The relay as an operator starts it: one node on the memory bus, or two nodes with Redis. */
@@ -19,8 +20,7 @@ export const throughline: Contestant = {
   name: 'Throughline',
   async start(redis) {
     const secret = randomBytes(32)
-    const sites = join(directory, 'sites.json')
-    writeFileSync(sites, JSON.stringify({ [SITE]: site(secret) }))
+    const sites = writeSites(secret)
     const a = await startNode(sites, redis ?? 'memory')
     const b = redis === undefined ? a : await startNode(sites, redis)
     const nodes = a === b ? [a.node] : [a.node, b.node]
@@ -28,12 +28,29 @@ export const throughline: Contestant = {
   },
 }
 
-function site(secret: Buffer): unknown {
-  return { keys: [{ kty: 'oct', kid: 'k', alg: 'HS256', k: secret.toString('base64url') }], origins: [] }
+/** Writes the site file, with the limits given, and returns its path. */
+export function writeSites(secret: Buffer, limits: Record<string, number> = {}): string {
+  const sites = join(directory, `sites-${++siteFiles}.json`)
+  const keys = [{ kty: 'oct', kid: 'k', alg: 'HS256', k: secret.toString('base64url') }]
+  writeFileSync(sites, JSON.stringify({ [SITE]: { keys, origins: [], limits } }))
+  return sites
 }
 
-async function startNode(sites: string, bus: string): Promise<{ node: Child; socketPort: number; apiPort: number }> {
+export interface StartedNode {
+  readonly node: Child
+  readonly socketPort: number
+  readonly apiPort: number
+  readonly adminPort: number
+}
+
+export async function startNode(
+  sites: string,
+  bus: string,
+  flags: readonly string[] = [],
+  more: Record<string, string> = {},
+): Promise<StartedNode> {
   const env = {
+    ...more,
     THROUGHLINE_WS_LISTEN: '127.0.0.1:0',
     THROUGHLINE_API_LISTEN: '127.0.0.1:0',
     THROUGHLINE_ADMIN_LISTEN: '127.0.0.1:0',
@@ -41,9 +58,10 @@ async function startNode(sites: string, bus: string): Promise<{ node: Child; soc
     THROUGHLINE_BUS: bus,
     THROUGHLINE_DRAIN_SECONDS: '1',
   }
-  const found = await Child.start(process.execPath, [CLI, 'serve'], env, listening(['ws', 'api']))
-  const [node, [socketPort = 0, apiPort = 0]] = found
-  return { node, socketPort, apiPort }
+  const ports = listening(['ws', 'api', 'admin'])
+  const found = await Child.start(process.execPath, [...flags, CLI, 'serve'], env, ports)
+  const [node, [socketPort = 0, apiPort = 0, adminPort = 0]] = found
+  return { node, socketPort, apiPort, adminPort }
 }
 
 function dialect(secret: Buffer): Pick<Running, 'answer' | 'joining' | 'publishing'> {
@@ -61,7 +79,7 @@ function dialect(secret: Buffer): Pick<Running, 'answer' | 'joining' | 'publishi
 }
 
 /** Returns a JWT: signed by hand, so that the bench proves nothing with the library that it measures. */
-function sign(secret: Buffer, claims: Record<string, unknown>): string {
+export function sign(secret: Buffer, claims: Record<string, unknown>): string {
   const iat = Math.floor(Date.now() / 1000)
   const text = `${part({ alg: 'HS256', kid: 'k' })}.${part({ iss: SITE, iat, exp: iat + TOKEN_SECONDS, ...claims })}`
   return `${text}.${createHmac('sha256', secret).update(text).digest('base64url')}`

@@ -1,0 +1,82 @@
+/** What is left in nodes and in Redis after everybody has left. */
+import { isDeepStrictEqual } from 'node:util'
+import { sleep } from '../lib/turns.ts'
+import type { Alive } from './probe.ts'
+import type { SoakNode } from './node.ts'
+import type { SoakRedis } from './redis.ts'
+
+export interface Finding {
+  readonly what: string
+  readonly found: string
+  readonly expected: string
+  readonly ok: boolean
+}
+
+/**
+ * Graces follow each other: users stay online for 10 s, then the chains that told of it are kept for 10 s; who was cut off
+ * without a word is noticed by then too. More is patience with a busy machine.
+ */
+const SETTLED_MS = 60_000
+const LOOK_MS = 250
+
+export interface Look extends Alive {
+  readonly descriptors: Record<string, number>
+}
+
+export async function look(node: SoakNode): Promise<Look> {
+  return { ...(await node.alive()), descriptors: node.descriptors() }
+}
+
+/** `of` says which node it is. */
+export async function leftIn(node: SoakNode, before: Look, of: string): Promise<Finding[]> {
+  const gauges = ['connections', 'presence_members', 'chains']
+  const read = async (): Promise<number[]> => {
+    const metrics = await node.metrics()
+    return gauges.map(name => metrics.get(name) ?? Number.NaN)
+  }
+  const values = await settled(read, found => found.every(value => value === 0))
+  const { descriptors } = await settled(
+    async () => ({ descriptors: node.descriptors() }),
+    found => isDeepStrictEqual(found.descriptors, before.descriptors),
+  )
+  const alive = await settled(
+    () => node.alive(),
+    ({ timers, connections }) => timers <= before.timers && connections === 0,
+  )
+  return [
+    ...gauges.map((name, i) => finding(`throughline_${name}${of}`, values[i], 0)),
+    finding(`file descriptors, by kind${of}`, descriptors, before.descriptors),
+    finding(`timers alive${of}`, alive.timers, before.timers, alive.timers <= before.timers),
+    finding(`Connection objects alive${of}`, alive.connections, 0),
+  ]
+}
+
+export async function leftInRedis(redis: SoakRedis, nodes: number): Promise<Finding[]> {
+  const left = await settled(
+    () => redis.leftovers(),
+    ({ ticks, ...others }) => ticks === nodes && Object.values(others).every(list => list.length === 0),
+  )
+  return [
+    finding("nodes' tick channels in Redis", left.ticks, nodes),
+    finding('other channels in Redis', left.channels, []),
+    finding('keys in Redis without an end', left.endless, []),
+    finding('entries of presence in Redis', left.presence, []),
+  ]
+}
+
+export function finding(
+  what: string,
+  found: unknown,
+  expected: unknown,
+  ok = isDeepStrictEqual(found, expected),
+): Finding {
+  return { what, found: JSON.stringify(found), expected: JSON.stringify(expected), ok }
+}
+
+/** Reads until it is right, or patience is over, and returns what was read last. */
+async function settled<T>(read: () => Promise<T>, isRight: (found: T) => boolean): Promise<T> {
+  for (const end = performance.now() + SETTLED_MS; ; await sleep(LOOK_MS)) {
+    const found = await read()
+    if (isRight(found) || performance.now() > end) return found
+  }
+}
