@@ -19,7 +19,7 @@ const { values } = parseArgs({
   },
 })
 /** Over phases of a minute. */
-const GROWTH = 1.05
+const GROWTH = 1.1
 const CASES: readonly [name: string, title: string, nodes?: number][] = [
   ['memory', 'one node, memory bus'],
   ['redis', 'two nodes, Redis', 2],

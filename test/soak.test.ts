@@ -5,7 +5,7 @@ import { SEED } from './support/random.ts'
 
 t.setTimeout(120_000)
 
-const options = { seconds: 15, perSecond: 250, seed: SEED, growth: 1.1 }
+const options = { seconds: 15, perSecond: 250, seed: SEED, growth: 1.2 }
 // Side by side, since most of the time is spent on waiting until all graces are over.
 const soaks = await Promise.all([soak(options), soak({ ...options, nodesOnRedis: 1 })])
 
