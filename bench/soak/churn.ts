@@ -2,9 +2,10 @@
 import { sleep } from '../lib/turns.ts'
 import { SITE, sign } from '../peers/throughline.ts'
 import type { Chance } from './chance.ts'
-import { type Call, Origin } from './origin.ts'
+import { Origin } from './origin.ts'
 import { Tab } from './tab.ts'
 import type { Tally } from './tally.ts'
+import { NONSENSE, WRONG_CALLS } from './wrong.ts'
 
 export interface ChurnOptions {
   readonly nodes: readonly { readonly socketPort: number; readonly apiPort: number }[]
@@ -20,30 +21,6 @@ const TABS = 240
 const SILENT = 4
 const STEP_MS = 50
 const FLOOD = { events: 15, bytes: 60_000 }
-const NONSENSE = [
-  { op: 'fly' },
-  { op: 'subscribe', threads: 'all' },
-  { op: 'subscribe', threads: ['..'] },
-  { op: 'send', thread: 't1', type: 'message' },
-  { op: 'send', thread: 't1', type: 'typing', to: { user: 'nobody' } },
-  { op: 'receipt', receipts: ['forged', 'again'] },
-  { op: 'watch', users: [] },
-  '{"op":"presence","thread":"t1","thread":"t2"}',
-  '{"op":',
-  `{"op":"send","thread":"t1","type":"typing","data":"${'x'.repeat(70_000)}"}`,
-]
-const WRONG_CALLS: readonly [string, Call][] = [
-  ['/v1/publish', { body: '{"to":' }],
-  ['/v1/publish', { body: { to: { thread: '..' }, type: 'm', data: 1 } }],
-  ['/v1/publish', { body: { to: { thread: 't1' }, type: 'm', data: 'x'.repeat(70_000) } }],
-  ['/v1/publish', { body: {}, token: 'none' }],
-  ['/v1/publish', { body: {}, type: 'text/plain' }],
-  ['/v1/publish/batch', { body: { events: [{ to: { site: true }, type: 'bad type', data: 1 }] } }],
-  ['/v1/heads', { body: { chains: ['nowhere'] } }],
-  ['/v1/threads/t1/members', { body: { add: { u1: ['fly'] } } }],
-  ['/v1/nowhere', { body: {} }],
-  ['/v1/publish', { method: 'GET' }],
-]
 
 export class Churn {
   readonly #options: ChurnOptions

@@ -1,8 +1,8 @@
 /** What is left in nodes and in Redis after everybody has left. */
 import { isDeepStrictEqual } from 'node:util'
 import { sleep } from '../lib/turns.ts'
-import type { Alive } from './probe.ts'
 import type { SoakNode } from './node.ts'
+import type { Alive } from './probe.ts'
 import type { SoakRedis } from './redis.ts'
 
 export interface Finding {

@@ -6,10 +6,6 @@ export class Tally {
     this.#counts.set(name, (this.#counts.get(name) ?? 0) + n)
   }
 
-  of(name: string): number {
-    return this.#counts.get(name) ?? 0
-  }
-
   /** Names with their counts, in the order of the names. */
   rows(): [name: string, count: number][] {
     return [...this.#counts].toSorted(([a], [b]) => (a < b ? -1 : 1))
