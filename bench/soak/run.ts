@@ -34,7 +34,7 @@ interface Phase {
 
 const PHASES = 3
 const SAMPLE_MS = 250
-/** The same of the heap, which is measured more exactly. Ids of events and of receipts are kept for a while, rightly. */
+/** The same of the heap, which is measured more exactly. What a node remembers for a while, rightly, is in it: see README.md. */
 const HEAP_GROWTH = 1.04
 const COUNTED =
   /^(connections_opened|events_published|deliveries|slow_consumers|gaps|rate_limited|receipts_refused|auth_failures)_total/
