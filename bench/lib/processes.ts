@@ -18,7 +18,8 @@ const running = new Set<Child>()
 process.on('exit', () => {
   for (const child of running) child.kill()
 })
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(130))
+// SIGALRM is how tap ends a test that takes too long.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGALRM'] as const) process.on(signal, () => process.exit(130))
 
 /** Moves this process, with all its threads, to the client's core. Returns whether cores can be chosen here. */
 export function pinSelf(): boolean {
