@@ -7,7 +7,8 @@ import { Keys } from '../../src/redis/keys.ts'
 import { openRedis } from '../../src/redis/redis.ts'
 import { entry, place, presenceStoreContract, type PresenceNode, see, who } from '../contract/presence-store.ts'
 import { newPrefix } from '../contract/node.ts'
-import { startRedis, type RedisServer } from '../support/redis.ts'
+import type { RedisAddress } from '../../src/redis/address.ts'
+import { startCluster, startRedis, type RedisServer } from '../support/redis.ts'
 import { until } from '../support/until.ts'
 import { log, metrics } from '../bus/open.ts'
 
@@ -18,8 +19,8 @@ interface RedisNode extends PresenceNode {
   stop(): void
 }
 
-async function openNode(t: Test, redis: RedisServer, prefix: string): Promise<RedisNode> {
-  const link = openRedis({ kind: 'single', url: redis.url })
+async function openNode(t: Test, redis: RedisServer | RedisAddress, prefix: string): Promise<RedisNode> {
+  const link = openRedis('kind' in redis ? redis : { kind: 'single', url: redis.url })
   const keys = new Keys(prefix)
   const bus = await openRedisBus({ link, keys, log, metrics })
   const store = new RedisPresence({ link, keys, bus, log })
@@ -53,6 +54,11 @@ await t.test('changes are chained: prev is the version before', async t => {
     t.ok(change.version > last)
     last = change.version
   }
+})
+
+await t.test('the presence store keeps the contract on a cluster of three masters', async t => {
+  const { address } = await startCluster(t)
+  await presenceStoreContract(t, t => openNode(t, address, newPrefix()))
 })
 
 await t.test('a user on two nodes is there once, with the connections of both, until the last has gone', async t => {
