@@ -8,7 +8,7 @@ const ROWS = [
   ['main', 'cli', 'commands', 'workers', 'config'],
   ['gateway', 'api', 'admin'],
   ['connection'],
-  ['hub', 'presence', 'receipts'],
+  ['hub', 'presence', 'receipts', 'callbacks'],
   ['bus', 'trust', 'limits', 'redis'],
   ['protocol', 'observe'],
   ['lib'],
