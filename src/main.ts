@@ -4,6 +4,7 @@ import { openApi } from './api/api.ts'
 import { openBrowserCalls } from './api/browser.ts'
 import { MemoryBus } from './bus/memory.ts'
 import { openRedisBus } from './bus/redis.ts'
+import { CallbackKeys } from './callbacks/keys.ts'
 import { listenText } from './config/listen.ts'
 import type { Config } from './config/schema.ts'
 import { version } from './config/version.ts'
@@ -30,7 +31,7 @@ import { RedisReceipts } from './receipts/redis.ts'
 import { Keys } from './redis/keys.ts'
 import { openRedis } from './redis/redis.ts'
 import { RedisLicences } from './trust/licence-share.ts'
-import { openTrust, readNodeIce, readNodeLimits } from './trust/trust.ts'
+import { openTrust, readCallbackKey, readNodeIce, readNodeLimits } from './trust/trust.ts'
 
 const HEARTBEAT = 25
 /** The share of the drain time within which clients are asked to leave; the rest is for those who were slow to. */
@@ -56,6 +57,7 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
 
   const { caps, backpressureBytes: backlogCap, ...addresses } = await readNodeLimits(config.limits)
   const ice = await readNodeIce(config.ice)
+  const callbackKey = await readCallbackKey(config.callbackKey)
   const keys = new Keys(config.prefix)
   const redis = config.bus.kind === 'memory' ? undefined : openRedis(config.bus)
   const trust = await openTrust({
@@ -110,7 +112,24 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
     backlogCap,
     listenersChanged: (topic, count) => hub.listenersChanged(topic, count),
   })
-  const api = await openApi({ hub, presence, trust, limits, metrics, log, clock, ice, version: build.version })
+  const callbackKeys = new CallbackKeys({
+    key: callbackKey,
+    clock,
+    log,
+    ...(redis === undefined ? {} : { shared: { link: redis, keys } }),
+  })
+  const api = await openApi({
+    hub,
+    presence,
+    trust,
+    callbackKeys,
+    limits,
+    metrics,
+    log,
+    clock,
+    ice,
+    version: build.version,
+  })
   const httpPort = new HttpPort(server, api)
   let draining = false
   const health = (): Health => ({ ready: !draining, busUp: bus.up })

@@ -1,13 +1,16 @@
 /** The pages under docs/ against what really runs, in both directions where there are two. */
-import { spawnSync } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { type Signer, signatureHeaders } from '../src/callbacks/sign.ts'
 import { CLOSE_CODES, CODES } from '../src/protocol/codes.ts'
 import { readSites } from '../src/trust/site-file.ts'
 import { openFolder } from './commands/throughline.ts'
 import { Client, type Frame } from './support/client.ts'
+import { freePort } from './support/ports.ts'
 import { startRedis } from './support/redis.ts'
 import { call, Site, startRelay } from './support/relay.ts'
 import { until } from './support/until.ts'
@@ -262,6 +265,48 @@ await t.test('the examples work when copied', async t => {
       const client = await Client.connect(t, relay, token)
       t.match(client.frames[0], { op: 'connected', user: '7', site: 'acme' }, file)
       t.strictSame(Object.keys((await client.subscribe('42', '43'))['chains']), ['thread:42', 'thread:43'], file)
+    }
+  })
+
+  await t.test('callbacks.md: PHP and Node take what is signed with either kind of key, and nothing else', async t => {
+    t.strictSame(
+      save(t, 'callbacks.md').map(({ file }) => file!),
+      ['callback.php', 'callback.mjs'],
+    )
+    const { privateKey: key, publicKey } = generateKeyPairSync('ed25519')
+    const raw = Buffer.from(publicKey.export({ format: 'jwk' }).x!, 'base64url').toString('base64')
+    const secret = `whsec_${randomBytes(24).toString('base64')}`
+    const body = JSON.stringify({ site: 'acme', events: [{ id: '1', type: 'ping', data: { challenge: 'c-1' } }] })
+    const now = Math.floor(Date.now() / 1000)
+    for (const command of ['php', process.execPath]) {
+      const port = await freePort()
+      const args = command === 'php' ? ['-S', `127.0.0.1:${port}`, 'callback.php'] : ['callback.mjs']
+      const { NODE_OPTIONS: _, ...environment } = process.env
+      const child = spawn(command, args, {
+        cwd: dirname(folder.file('callback.php')),
+        env: { ...environment, PORT: String(port), CALLBACK_KEYS: `${secret} whpk_${raw}` },
+        stdio: 'ignore',
+      })
+      t.teardown(() => child.kill('SIGKILL'))
+      const post = (time: number, signer: Signer, sent = body): Promise<Response> =>
+        fetch(`http://127.0.0.1:${port}/`, {
+          method: 'POST',
+          body: sent,
+          headers: signatureHeaders(signer, 'msg_1', time, body),
+        })
+      const other = generateKeyPairSync('ed25519').privateKey
+      await until(() => post(now, { secrets: [], key }).catch(() => undefined), { what: `${command} to listen` })
+      for (const signer of [
+        { secrets: [secret], key: other },
+        { secrets: [], key },
+      ]) {
+        const answer = await post(now, signer)
+        t.equal(answer.status, 200)
+        t.strictSame(await answer.json(), { challenge: 'c-1' })
+        t.equal((await post(now, signer, `${body} `)).status, 401, 'another body')
+        t.equal((await post(now - 400, signer)).status, 401, 'an old one')
+      }
+      t.equal((await post(now, { secrets: [], key: other })).status, 401, 'another key')
     }
   })
 

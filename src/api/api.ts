@@ -1,5 +1,6 @@
 import swagger from '@fastify/swagger'
 import { fastify, type FastifyInstance, type FastifyReply } from 'fastify'
+import type { CallbackKeys } from '../callbacks/keys.ts'
 import type { Hub } from '../hub/hub.ts'
 import type { Log } from '../observe/log.ts'
 import type { Limits } from '../limits/limits.ts'
@@ -16,6 +17,7 @@ import { disconnectCall } from './routes/disconnect.ts'
 import { gapsCall } from './routes/gaps.ts'
 import { headsCall } from './routes/heads.ts'
 import { iceCall } from './routes/ice.ts'
+import { answerKeys, KEYS_PATH, KEYS_SCHEMA } from './routes/keys.ts'
 import { membersCall } from './routes/members.ts'
 import { onlineCall } from './routes/online.ts'
 import { publishCall } from './routes/publish.ts'
@@ -25,6 +27,7 @@ export interface ApiParts {
   readonly hub: Hub
   readonly presence: Presence
   readonly trust: Trust
+  readonly callbackKeys: CallbackKeys
   readonly limits: Limits
   readonly metrics: Metrics
   readonly log: Log
@@ -118,6 +121,7 @@ async function openRouter(calls: readonly Call[], parts: ApiParts): Promise<Fast
       },
     })
   }
+  app.get(KEYS_PATH, { schema: KEYS_SCHEMA }, async (_request, reply) => send(reply, await answerKeys(parts)))
   app.get('/v1/openapi.json', { schema: { hide: true } }, async () => app.swagger())
   app.setNotFoundHandler(({ url, method }, reply) => {
     const allowed = methods.get(url.split('?')[0]!)

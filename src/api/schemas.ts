@@ -139,6 +139,21 @@ export const Ice = Type.Object({
   ttl: Type.Integer({ description: 'Seconds that the credentials are good for' }),
 })
 
+export const PublicKeys = Type.Object({
+  keys: Type.Array(
+    Type.Object({
+      kty: Type.Literal('OKP'),
+      crv: Type.Literal('Ed25519'),
+      alg: Type.Literal('EdDSA'),
+      use: Type.Literal('sig'),
+      kid: Type.String(),
+      x: Type.String(),
+    }),
+    { description: 'JWKs (RFC 7517)' },
+  ),
+  whpk: Type.Array(Type.String({ description: 'whpk_ and the same key in base64, as Standard Webhooks writes it' })),
+})
+
 export const Done = Type.Object({}, { additionalProperties: false })
 
 export const Problem = Type.Object({

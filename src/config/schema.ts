@@ -61,6 +61,10 @@ export const VARIABLES = {
     name: 'THROUGHLINE_ICE',
     help: 'STUN and TURN servers for calls, and the secret shared with coturn: JSON, or its path. For sites that name none of their own.',
   }),
+  callbackKey: optional({
+    name: 'THROUGHLINE_CALLBACK_KEY',
+    help: 'What callbacks are signed with: a private Ed25519 JWK, or its path. Made by the relay if not set, and kept in Redis.',
+  }),
   trustProxy: required<readonly string[]>({
     name: 'THROUGHLINE_TRUST_PROXY',
     default: 'none',

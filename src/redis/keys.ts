@@ -70,6 +70,16 @@ export class Keys {
     return `${this.#starts[0]!}seal`
   }
 
+  /** What callbacks are signed with, if no key is configured, */
+  callbackKey(): string {
+    return `${this.#starts[0]!}callback-key`
+  }
+
+  /** and the public keys of all that were in use lately. */
+  callbackKeys(): string {
+    return `${this.#starts[0]!}callback-keys`
+  }
+
   /** Nodes by the end of their lease, */
   living(): string {
     return `${this.#starts[0]!}living`

@@ -15,6 +15,7 @@ import { Signatures } from './token.ts'
 import { TrustConfigError } from './wrong.ts'
 
 export { LEEWAY_SECONDS, type Scope } from './claims.ts'
+export { readCallbackKey } from './callback-key.ts'
 export { type Ice, readNodeIce } from './ice.ts'
 export type { Licence } from './licence.ts'
 export { permissionMask, permissionWords, PRESENCE, READ, SEND } from './permissions.ts'
