@@ -39,6 +39,8 @@ const LIBRARIES: Record<string, readonly string[]> = {
   pino: ['observe'],
   jose: ['trust', 'commands'],
   'lru-cache': ['trust'],
+  undici: ['callbacks'],
+  'ipaddr.js': ['callbacks'],
 }
 /** What only some may touch, so that a test can hand in another clock and a reader finds every source of it. */
 const RESERVED: readonly [RegExp, readonly string[]][] = [
