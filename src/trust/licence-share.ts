@@ -21,4 +21,8 @@ export class RedisLicences implements LicenceShare {
     const newer = await this.#link.run(OFFER, [key], [issuedAt, Math.ceil(expires), text])
     return typeof newer === 'string' ? newer : undefined
   }
+
+  ask(site: SiteId): Promise<string | undefined> {
+    return this.offer(site, -1, 0, '')
+  }
 }

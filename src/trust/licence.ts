@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import type { Clock } from '../lib/clock.ts'
-import { parseSiteId } from '../protocol/ids.ts'
+import { parseSiteId, type SiteId } from '../protocol/ids.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import { hasExpired } from './claims.ts'
 import { decodeJws, verifyJws } from './jws.ts'
@@ -66,6 +66,10 @@ export class Licences {
     this.check(licence)
     if (typeof given === 'string') await this.#newest.meet(licence, given)
     return this.#newest.apply(licence)
+  }
+
+  find(site: SiteId): Site | undefined | Promise<Site | undefined> {
+    return this.#newest.find(site)
   }
 
   async #verifyText(text: string): Promise<Licence> {

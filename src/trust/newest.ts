@@ -11,6 +11,8 @@ export interface LicenceShare {
    * cluster knows one. Rejects when nothing can be known now. `issuedAt` and `expires` are in seconds.
    */
   offer(site: SiteId, issuedAt: number, expires: number, text: string): Promise<string | undefined>
+  /** Returns the text of the newest licence that the cluster knows of a site. Rejects when nothing can be known now. */
+  ask(site: SiteId): Promise<string | undefined>
 }
 
 interface Known {
@@ -68,6 +70,13 @@ export class NewestLicences {
     if (isFirst) await asking
   }
 
+  /** Returns a site as its newest licence has it, if that counts. Waits for the cluster only when this node knows none. */
+  find(site: SiteId): Site | undefined | Promise<Site | undefined> {
+    const known = this.#known.get(site)?.licence
+    if (known === undefined) return this.#share === undefined ? undefined : this.#learn(site, this.#share)
+    return this.#counts(known) ? known.site : undefined
+  }
+
   /** Returns the licence with its own keys, and everything else as the newest says. */
   apply(licence: Licence): Licence {
     const newest = this.#known.get(licence.site.id)?.licence
@@ -78,6 +87,20 @@ export class NewestLicences {
     const applied = { ...licence, site }
     this.#sites.set(licence, { newest, licence: applied })
     return applied
+  }
+
+  async #learn(site: SiteId, share: LicenceShare): Promise<Site | undefined> {
+    try {
+      const text = await share.ask(site)
+      if (text === undefined) return undefined
+      const licence = await this.#verify(text)
+      if (licence.site.id !== site || !this.#counts(licence)) return undefined
+      this.#take(licence, text)
+      return licence.site
+    } catch {
+      // As in #ask.
+      return undefined
+    }
   }
 
   #take(licence: Licence, text: string): void {

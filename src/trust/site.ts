@@ -1,5 +1,5 @@
 import type { SiteId } from '../protocol/ids.ts'
-import { checkCallback } from './callback.ts'
+import { type Callback, readCallback } from './callback.ts'
 import { type Ice, readIce } from './ice.ts'
 import { type Key, KINDS, readKeys } from './keys.ts'
 import { found, readFields, readList } from './shape.ts'
@@ -17,6 +17,7 @@ export interface Site {
   readonly types: TypeList
   /** Its own STUN and TURN servers. */
   readonly ice: Ice | undefined
+  readonly callback: Callback | undefined
   readonly keys: readonly Key[]
 }
 
@@ -31,10 +32,22 @@ export async function readSite(id: SiteId, value: unknown, where: string, source
   const fields = readFields(value, where, ['keys', 'origins', 'callback', 'limits', 'types', 'ice'])
   const origins = readOrigins(fields['origins'], `${where}.origins`)
   const limits = readSiteLimits(fields['limits'] ?? {}, `${where}.limits`, caps)
-  if (fields['callback'] !== undefined) checkCallback(fields['callback'], `${where}.callback`, source === 'siteFile')
+  const callback = readSiteCallback(fields['callback'], `${where}.callback`, source)
   const types = readTypes(fields['types'] ?? CLIENT_TYPES, `${where}.types`)
   const ice = readSiteIce(fields['ice'], `${where}.ice`, source)
-  return { id, origins, limits, types, ice, keys: await readKeys(fields['keys'], `${where}.keys`, KINDS[source]) }
+  return {
+    id,
+    origins,
+    limits,
+    types,
+    ice,
+    callback,
+    keys: await readKeys(fields['keys'], `${where}.keys`, KINDS[source]),
+  }
+}
+
+function readSiteCallback(value: unknown, where: string, source: Source): Callback | undefined {
+  return value === undefined ? undefined : readCallback(value, where, source === 'siteFile')
 }
 
 function readSiteIce(value: unknown, where: string, source: Source): Ice | undefined {

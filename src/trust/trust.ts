@@ -15,13 +15,14 @@ import { Signatures } from './token.ts'
 import { TrustConfigError } from './wrong.ts'
 
 export { LEEWAY_SECONDS, type Scope } from './claims.ts'
-export { readCallbackKey } from './callback-key.ts'
+export type { Callback } from './callback.ts'
 export { type Ice, readNodeIce } from './ice.ts'
 export type { Licence } from './licence.ts'
 export { permissionMask, permissionWords, PRESENCE, READ, SEND } from './permissions.ts'
 export { type NodeLimits, readNodeLimits, type SiteLimits, UNKNOWN_SITE } from './site-limits.ts'
 export type { Site } from './site.ts'
 export { type IceServer, iceServers } from './turn.ts'
+export { readCallbackKey } from './callback-key.ts'
 export { TrustConfigError } from './wrong.ts'
 
 /** Who a client is, and what it may do, in its site's word. */
@@ -53,6 +54,8 @@ export interface Trust {
    * are checked at each use, and nothing is remembered across a change of sites or revocations.
    */
   verifyServer(token: string, licence?: string): Promise<ServerIdentity>
+  /** Returns a site: of the site file, else as its newest licence has it. A promise only when the cluster has to be asked. */
+  findSite(site: SiteId): Site | undefined | Promise<Site | undefined>
   /** Calls `listener` whenever the sites or the revoked licences changed on disk. What was verified before may count no longer. */
   onChange(listener: () => void): void
   /** Tells whether the licence with this id (`jti`) is revoked. */
@@ -183,6 +186,10 @@ class FileTrust implements Trust {
     const identity = { site, ...readServerClaims(payload, this.#parts.clock.now()) }
     if (version === this.#version) this.#servers.set(token, { identity, licence, licenceText })
     return identity
+  }
+
+  findSite(site: SiteId): Site | undefined | Promise<Site | undefined> {
+    return this.#parts.siteFile.value.get(site) ?? this.#licences.find(site)
   }
 
   onChange(listener: () => void): void {

@@ -40,6 +40,26 @@ await t.test('a server token that is remembered goes by the newest as well', asy
   t.match(await trust.verifyServer(call, OLD), { site: { limits: { threads: 9 } } })
 })
 
+await t.test('a site is found by its newest licence, also on a node that was never shown one', async t => {
+  const texts = new Map<string, string>()
+  const share: LicenceShare = {
+    offer: async (site, _issuedAt, _expires, text) => void texts.set(site, text),
+    ask: async site => texts.get(site),
+  }
+  const callback = { url: 'https://acme.example/hook', events: ['user.*'] }
+  const paper = papers('new', NOW, 9, { site: { ...site(newKey), callback } })
+  const [one, two] = [
+    await open(t, { operator: operator.jwk, share }),
+    await open(t, { operator: operator.jwk, share }),
+  ]
+  const { site: shown } = await one.trust.verifyUser(token(newKey, user()), paper)
+  t.match(shown.callback, { url: callback.url, data: false, secrets: [] })
+  t.equal(one.trust.findSite(shown.id), shown)
+  t.match(await two.trust.findSite(shown.id), { callback: { url: callback.url } })
+  texts.set('globex', paper)
+  t.equal(await two.trust.findSite('globex' as typeof shown.id), undefined, 'a licence of another site')
+})
+
 await t.test('one that has expired or was revoked is not the newest any more', async t => {
   const { trust, clock, write } = await open(t, { operator: operator.jwk, revoked: [] })
   const short = papers('new', NOW, 9, { exp: NOW + 60 })
