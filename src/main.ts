@@ -88,6 +88,7 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
     clock,
     log,
     tell: (topic, frame) => gateway.publish({ topic, frame, stamp: 0 }),
+    crossed: () => {},
   })
   const connections = new Connections({
     trust,

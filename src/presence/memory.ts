@@ -1,4 +1,5 @@
 import { groupBy } from '../lib/arrays.ts'
+import { nowMicros } from '../lib/clock.ts'
 import { SmallMap } from '../lib/small-map.ts'
 import type { UserId } from '../protocol/ids.ts'
 import type { Topic } from '../protocol/topic.ts'
@@ -31,6 +32,7 @@ export class MemoryPresence implements PresenceStore {
   }
 
   async close(): Promise<void> {
+    for (const topic of this.#places.keys()) this.#listener?.crossed(topic, false, this.#nextVersion())
     this.#listener = undefined
   }
 
@@ -42,6 +44,7 @@ export class MemoryPresence implements PresenceStore {
 
   #set(topic: Topic, entries: readonly Entry[]): void {
     const users = this.#places.get(topic) ?? new SmallMap<UserId>()
+    const before = users.size
     const present: Present[] = []
     const left: UserId[] = []
     for (const { user, connections, info } of entries) {
@@ -61,6 +64,8 @@ export class MemoryPresence implements PresenceStore {
     else this.#places.set(topic, users)
     if (present.length + left.length === 0) return
     const names = count > MOST ? { present: undefined, left: undefined } : { present, left }
-    this.#listener?.changed(topic, { version: ++this.#version, prev: undefined, count, ...names })
+    this.#version = Math.max(nowMicros(), this.#version + 1)
+    this.#listener?.changed(topic, { version: this.#version, prev: undefined, count, ...names })
+    if (before > 0 !== count > 0) this.#listener?.crossed(topic, count > 0, this.#version)
   }
 }

@@ -16,6 +16,8 @@ export interface PresenceOptions {
   readonly log: Log
   /** Sends a frame to the local subscribers of a topic. */
   readonly tell: (topic: Topic, frame: Buffer) => void
+  /** Is told when a topic begins or ceases to have users: once in the cluster, as a rule (store.ts). */
+  readonly crossed: StoreListener['crossed']
 }
 
 /**
@@ -98,6 +100,10 @@ export class Presence implements StoreListener {
 
   changed(topic: Topic, change: Change): void {
     this.#views.changed(topic, change)
+  }
+
+  crossed(topic: Topic, occupied: boolean, version: number): void {
+    this.#options.crossed(topic, occupied, version)
   }
 
   lost(concerns: (topic: Topic) => boolean): void {

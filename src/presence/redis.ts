@@ -37,6 +37,8 @@ export class RedisPresence implements PresenceStore {
   readonly #keys: Keys
   readonly #lease: Lease
   #listener: StoreListener | undefined
+  /** Topics of which an answer did not come: whether a first user came, or the last one went, is told with the next. */
+  readonly #unsure = new Set<Topic>()
 
   constructor({ link, keys, bus, log }: RedisPresenceOptions) {
     this.#link = link
@@ -82,8 +84,8 @@ export class RedisPresence implements PresenceStore {
   }
 
   async close(): Promise<void> {
-    this.#listener = undefined
     await this.#lease.close()
+    this.#listener = undefined
   }
 
   async #set(node: string, entries: readonly Entry[]): Promise<void> {
@@ -98,14 +100,31 @@ export class RedisPresence implements PresenceStore {
           this.#keys.presenceNodes(partition),
         ]
         const args: (string | number)[] = [this.#link.publishCommand, MOST, node]
+        const topics: Topic[] = []
         for (const [topic, there] of groupBy(part, entry => entry.topic)) {
+          topics.push(topic)
           keys.push(this.#keys.presence(topic), this.#keys.channel(topic))
           args.push(topic, there.length)
           for (const { user, connections, info } of there) args.push(user, connections, info ?? '')
         }
-        return this.#link.run(SET, keys, args)
+        return this.#run(keys, args, topics)
       }),
     )
+  }
+
+  async #run(keys: readonly string[], args: readonly (string | number)[], topics: readonly Topic[]): Promise<void> {
+    let answer: string[]
+    try {
+      answer = (await this.#link.run(SET, keys, args)) as string[]
+    } catch (error) {
+      for (const topic of topics) this.#unsure.add(topic)
+      throw error
+    }
+    for (const [i, topic] of topics.entries()) {
+      const [version, occupied, before] = answer.slice(3 * i, 3 * i + 3)
+      const unsure = this.#unsure.delete(topic)
+      if (unsure || occupied !== before) this.#listener?.crossed(topic, occupied === '1', Number(version))
+    }
   }
 
   /** Takes out all that a node has set. Two who do it at once do each part once. */

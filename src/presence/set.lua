@@ -7,6 +7,7 @@
 --       "c:USER": connections of all nodes, "i:USER": info}
 -- ARGV  [1] PUBLISH, or SPUBLISH in a cluster   [2] the number of users up to which they are named   [3] the node
 --       then for each topic: its name, a number of entries, and for each entry user, connections, info or ""
+-- Returns for each topic its version, whether there are users now, and whether there were before: "1" or "0".
 -- Fails with NOERA if the partition has none.
 local TTL = 172800 -- 2 days; nodes set their entries again twice a day
 local EMPTY_TTL = 3600 -- an empty topic keeps its version for a while, so that who follows it need not read it anew
@@ -31,7 +32,7 @@ local node = KEYS[2]
 begin(node)
 redis.call('SADD', KEYS[3], ARGV[3])
 redis.call('EXPIRE', KEYS[3], TTL)
-local arg = 4
+local arg, answer = 4, {}
 for key = 4, #KEYS, 2 do
   local presence, channel, topic, entries = KEYS[key], KEYS[key + 1], ARGV[arg], tonumber(ARGV[arg + 1])
   arg = arg + 2
@@ -63,6 +64,7 @@ for key = 4, #KEYS, 2 do
     end
   end
   local users = tonumber(redis.call('HGET', presence, 'n')) or 0
+  local before = users
   if #present + #left > 0 then
     users = redis.call('HINCRBY', presence, 'n', came - #left)
     local prev = redis.call('HGET', presence, 'v') or '0'
@@ -76,6 +78,9 @@ for key = 4, #KEYS, 2 do
     redis.call(publish, channel, '1p' .. string.format('%016.0f', tonumber(version)) .. '000' .. change)
   end
   redis.call('EXPIRE', presence, users > 0 and TTL or EMPTY_TTL)
+  answer[#answer + 1] = redis.call('HGET', presence, 'v') or '0'
+  answer[#answer + 1] = users > 0 and '1' or '0'
+  answer[#answer + 1] = before > 0 and '1' or '0'
 end
 redis.call('EXPIRE', node, TTL)
-return 1
+return answer

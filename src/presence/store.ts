@@ -39,7 +39,7 @@ export interface Present {
 }
 
 export interface Snapshot {
-  /** Grows with each change of the topic. */
+  /** Grows with each change of the topic; in microseconds since the epoch, or a little ahead. */
   readonly version: number
   /** Users. */
   readonly count: number
@@ -63,6 +63,11 @@ export interface Change {
 export interface StoreListener {
   /** Comes for topics that this node follows on its bus. */
   changed(topic: Topic, change: Change): void
+  /**
+   * Comes when the first user came to a topic or the last one went, in the whole cluster: to the one node whose `set` did
+   * it, or that took out what a dead node had set. Comes again when it is not known whether it came.
+   */
+  crossed(topic: Topic, occupied: boolean, version: number): void
   /** The store has forgotten what this node had set at these topics, or changes were missed: set and read it again. */
   lost(concerns: (topic: Topic) => boolean): void
 }

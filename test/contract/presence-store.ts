@@ -12,6 +12,8 @@ import { valid } from './node.ts'
 export interface PresenceNode {
   readonly store: PresenceStore
   readonly changes: [Topic, Change][]
+  /** Topics with + or -, and the version. */
+  readonly crossings: [string, number][]
   readonly losses: ((topic: Topic) => boolean)[]
   readonly follow: (topics: readonly Topic[]) => Promise<void>
 }
@@ -97,6 +99,23 @@ export async function presenceStoreContract(t: Test, open: OpenPresence): Promis
     t.equal(view.count, count)
   })
 
+  await t.test('the first user and the last are told, each once, with the version of the change', async t => {
+    const { store, crossings } = await open(t)
+    const [a, b] = [place('first'), place('last')]
+    await store.set([entry(a, 7, 1), entry(a, 8, 1), entry(b, 7, 1)])
+    const { version } = await see(store, a)
+    await store.set([entry(a, 7, 0), entry(b, 7, 2), entry(place('nobody'), 7, 0)])
+    await store.set([entry(a, 8, 0), entry(a, 9, 1)])
+    await store.set([entry(a, 9, 0)])
+    t.same(
+      crossings.map(([what]) => what),
+      [`+${a}`, `+${b}`, `-${a}`],
+    )
+    t.ok(valid(crossings[0])[1] <= version)
+    t.ok(valid(crossings[2])[1] > version)
+    t.ok(Math.abs(version / 1000 - Date.now()) < 60_000, 'versions are times')
+  })
+
   await t.test(`above ${MOST} members they are only counted, below again named`, async t => {
     const { store, changes, follow } = await open(t)
     await follow([place('m')])
@@ -112,9 +131,10 @@ export async function presenceStoreContract(t: Test, open: OpenPresence): Promis
   })
 
   await t.test('close takes out what was set', async t => {
-    const { store } = await open(t)
+    const { store, crossings } = await open(t)
     await store.set([entry(place('x'), 7, 1)])
     await store.close()
+    t.equal(crossings.at(-1)?.[0], `-${place('x')}`)
     if ((await store.read([place('x')]).catch(() => undefined)) !== undefined) {
       const other = await open(t)
       t.same(await who(other.store, place('x')), {})

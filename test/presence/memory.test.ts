@@ -7,7 +7,12 @@ import { presenceStoreContract } from '../contract/presence-store.ts'
 await presenceStoreContract(t, async t => {
   const store = new MemoryPresence()
   const changes: [Topic, Change][] = []
-  store.listen({ changed: (topic, change) => changes.push([topic, change]), lost: () => undefined })
+  const crossings: [string, number][] = []
+  store.listen({
+    changed: (topic, change) => changes.push([topic, change]),
+    lost: () => undefined,
+    crossed: (topic, occupied, version) => crossings.push([`${occupied ? '+' : '-'}${topic}`, version]),
+  })
   t.teardown(() => store.close())
-  return { store, changes, losses: [], follow: async () => {} }
+  return { store, changes, crossings, losses: [], follow: async () => {} }
 })

@@ -25,8 +25,13 @@ async function openNode(t: Test, redis: RedisServer | RedisAddress, prefix: stri
   const bus = await openRedisBus({ link, keys, log, metrics })
   const store = new RedisPresence({ link, keys, bus, log })
   const changes: [Topic, Change][] = []
+  const crossings: [string, number][] = []
   const losses: ((topic: Topic) => boolean)[] = []
-  store.listen({ changed: (topic, change) => changes.push([topic, change]), lost: concerns => losses.push(concerns) })
+  store.listen({
+    changed: (topic, change) => changes.push([topic, change]),
+    lost: concerns => losses.push(concerns),
+    crossed: (topic, occupied, version) => crossings.push([`${occupied ? '+' : '-'}${topic}`, version]),
+  })
   await until(() => bus.up, { what: 'the bus' })
   t.teardown(async () => {
     await store.close()
@@ -34,7 +39,7 @@ async function openNode(t: Test, redis: RedisServer | RedisAddress, prefix: stri
     link.close()
   })
   const follow = async (topics: readonly Topic[]): Promise<void> => void (await bus.subscribe(topics))
-  return { store, changes, losses, follow, stop: () => link.close() }
+  return { store, changes, crossings, losses, follow, stop: () => link.close() }
 }
 
 await t.test('the presence store keeps the contract on Redis', async t => {
@@ -60,6 +65,30 @@ await t.test('the presence store keeps the contract on a cluster of three master
   const { address } = await startCluster(t)
   await presenceStoreContract(t, t => openNode(t, address, newPrefix()))
 })
+await t.test(
+  'when an answer did not come, it is told with the next where the first user came or the last went',
+  async t => {
+    const redis = await startRedis(t)
+    const { store, crossings } = await openNode(t, redis, newPrefix())
+    await store.set([entry(place('a'), 7, 1)])
+    redis.pause()
+    const unsure = [entry(place('a'), 7, 0), entry(place('b'), 7, 1)]
+    await t.rejects(store.set(unsure), { message: 'Command timed out' })
+    redis.resume()
+    await until(
+      () =>
+        store.set(unsure).then(
+          () => true,
+          () => false,
+        ),
+      { what: 'Redis' },
+    )
+    t.same(
+      crossings.map(([what]) => what),
+      [`+${place('a')}`, `-${place('a')}`, `+${place('b')}`],
+    )
+  },
+)
 
 await t.test('a user on two nodes is there once, with the connections of both, until the last has gone', async t => {
   const redis = await startRedis(t)
@@ -103,6 +132,9 @@ await t.test('when a node dies the others take its users out, once, and only tho
   })
   const left = one.changes.flatMap(([, { left }]) => left ?? [])
   t.same(left.toSorted(), ['7', '9'], 'nobody leaves twice')
+  const emptied = [...one.crossings, ...two.crossings].map(([what]) => what).filter(what => what.startsWith('-'))
+  t.equal(new Set(emptied).size, 301)
+  t.equal(emptied.length, 301, 'told by one of those who live')
 })
 
 await t.test('a node that was taken for dead sets everything again, under another name', async t => {
