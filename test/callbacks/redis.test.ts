@@ -1,0 +1,70 @@
+import { t, type Test } from 'tap'
+import { RedisQueue } from '../../src/callbacks/redis.ts'
+import { LEASE, type CallbackQueue } from '../../src/callbacks/queue.ts'
+import { Keys } from '../../src/redis/keys.ts'
+import { openRedis } from '../../src/redis/redis.ts'
+import { ACME, callbackQueueContract, fact, idsIn, state, take } from '../contract/callback-queue.ts'
+import { newPrefix } from '../contract/node.ts'
+import { startRedis, type RedisServer } from '../support/redis.ts'
+import { until } from '../support/until.ts'
+
+t.setTimeout(60_000)
+
+async function open(t: Test, redis: RedisServer, prefix: string): Promise<CallbackQueue> {
+  const link = openRedis({ kind: 'single', url: redis.url })
+  t.teardown(() => link.close())
+  await until(() => link.ready, { what: 'Redis' })
+  return new RedisQueue(link, new Keys(prefix))
+}
+
+const redis = await startRedis(t)
+
+await t.test('the queue keeps the contract on Redis', async t => {
+  await callbackQueueContract(t, t => open(t, redis, newPrefix()))
+})
+
+await t.test(
+  'a site of a node that died is due again after the lease, with the same id; a lease may be renewed',
+  async t => {
+    const prefix = newPrefix()
+    const [one, two] = [await open(t, redis, prefix), await open(t, redis, prefix)]
+    await one.add(ACME, 'c', [fact('a')])
+    const first = await take(one)
+    const start = performance.now()
+    await until(() => performance.now() - start > LEASE / 2, { what: 'half a lease' })
+    await one.renew(new Map([[ACME, first]]))
+    await until(async () => (await two.due()).includes(ACME), { what: 'the end of the lease' })
+    t.ok(performance.now() - start > LEASE * 1.4, 'it was renewed')
+    const again = await take(two)
+    t.same([again.id, again.body], [first.id, first.body])
+    t.same(await one.done(ACME, 'c', first, { kind: 'ok' }), { waitMs: undefined, dropped: 0 })
+    t.equal((await two.status(ACME)).state, 'delivering', 'the first has nothing to say any more')
+  },
+)
+
+await t.test('what has waited for a day is dropped', async t => {
+  const prefix = newPrefix()
+  const queue = await open(t, redis, prefix)
+  const keys = (await redis.cli('KEYS', `${prefix}:*`)).trim()
+  t.equal(keys, '')
+  const yesterday = Date.now() - 86_400_000 - 1000
+  const [stream] = new Keys(prefix).callbacks(`acme/site` as never)
+  await redis.cli('XADD', stream!, `${yesterday}-0`, 'f', '{"id":"a"}', 's', '')
+  await queue.add(ACME, 'c', [fact('b')])
+  t.same(idsIn(await take(queue)), ['b'])
+})
+
+await t.test('every key has an end', async t => {
+  const prefix = newPrefix()
+  const queue = await open(t, redis, prefix)
+  await queue.add(ACME, 'c', [fact('a'), state('b', '7', true)])
+  const batch = await take(queue)
+  const ends = async (): Promise<number[]> => {
+    const entries = await redis.entries()
+    return entries.filter(({ key }) => key.startsWith(`${prefix}:`)).map(({ ttl }) => ttl)
+  }
+  t.equal((await ends()).length, 5)
+  t.ok((await ends()).every(ttl => ttl > 0))
+  await queue.done(ACME, 'c', batch, { kind: 'gone', error: 'it said 410' })
+  t.ok((await ends()).every(ttl => ttl > 0))
+})
