@@ -4,7 +4,11 @@ import { openApi } from './api/api.ts'
 import { openBrowserCalls } from './api/browser.ts'
 import { MemoryBus } from './bus/memory.ts'
 import { openRedisBus } from './bus/redis.ts'
+import { Callbacks } from './callbacks/callbacks.ts'
 import { CallbackKeys } from './callbacks/keys.ts'
+import { MemoryQueue } from './callbacks/memory.ts'
+import { openPoster } from './callbacks/post.ts'
+import { RedisQueue } from './callbacks/redis.ts'
 import { listenText } from './config/listen.ts'
 import type { Config } from './config/schema.ts'
 import { version } from './config/version.ts'
@@ -75,9 +79,26 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
   const bus = redis === undefined ? new MemoryBus() : await openRedisBus({ link: redis, keys, log, metrics })
   const share = redis === undefined ? undefined : new RedisShare(redis, keys)
   const limits = new Limits({ clock: steadyClock, metrics, log, addresses, share })
+  const callbackKeys = new CallbackKeys({
+    key: callbackKey,
+    clock,
+    log,
+    ...(redis === undefined ? {} : { shared: { link: redis, keys } }),
+  })
+  const callbacks = new Callbacks({
+    queue: redis === undefined ? new MemoryQueue(clock) : new RedisQueue(redis, keys),
+    poster: openPoster({ allow: config.callbackAllow }),
+    key: () => callbackKeys.signing(),
+    trust,
+    newEventId,
+    clock,
+    metrics,
+    log,
+  })
   const receipts = new Receipts({
     store: redis === undefined ? new MemoryReceipts(bus) : new RedisReceipts(redis, keys),
     newEventId,
+    delivered: (...facts) => callbacks.delivered(...facts),
     clock,
     metrics,
     log,
@@ -88,13 +109,14 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
     clock,
     log,
     tell: (topic, frame) => gateway.publish({ topic, frame, stamp: 0 }),
-    crossed: () => {},
+    crossed: (...fact) => callbacks.crossed(...fact),
   })
   const connections = new Connections({
     trust,
     hub,
     presence,
     receipts,
+    callbacks,
     limits,
     clock,
     metrics,
@@ -113,16 +135,11 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
     backlogCap,
     listenersChanged: (topic, count) => hub.listenersChanged(topic, count),
   })
-  const callbackKeys = new CallbackKeys({
-    key: callbackKey,
-    clock,
-    log,
-    ...(redis === undefined ? {} : { shared: { link: redis, keys } }),
-  })
   const api = await openApi({
     hub,
     presence,
     trust,
+    callbacks,
     callbackKeys,
     limits,
     metrics,
@@ -143,6 +160,8 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
     connections: () => connections.size,
     chains: () => hub.chainCount,
     presenceMembers: () => presence.members,
+    callbackDepth: () => callbacks.depth,
+    callbackAgeSeconds: () => callbacks.ageSeconds,
   })
   metrics.busUp(bus.up)
 
@@ -183,6 +202,7 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
     gateway.close()
     await presence.close()
     await receipts.close()
+    await callbacks.close()
     hub.close()
     limits.close()
     await bus.close()

@@ -201,9 +201,13 @@ await t.test('the examples work when copied', async t => {
     throw new Error('php with its curl extension is not here: apt-get install php-cli php-curl')
   }
   const urls = ['stun:turn.example.com:3478', 'turn:turn.example.com:3478?transport=udp']
-  const relay = await startRelay(t, acme.entry(), {
-    THROUGHLINE_ICE: JSON.stringify({ urls, secret: 'of-no-server-at-all' }),
-  })
+  const relay = await startRelay(
+    t,
+    acme.entry({ callback: { url: 'https://callback.example/', events: ['event.delivered'] } }),
+    {
+      THROUGHLINE_ICE: JSON.stringify({ urls, secret: 'of-no-server-at-all' }),
+    },
+  )
   const folder = await openFolder(t)
   writeFileSync(folder.file('sites.json'), JSON.stringify(acme.entry()))
   const adapt = (text: string): string =>

@@ -1,5 +1,6 @@
 import swagger from '@fastify/swagger'
 import { fastify, type FastifyInstance, type FastifyReply } from 'fastify'
+import type { Callbacks } from '../callbacks/callbacks.ts'
 import type { CallbackKeys } from '../callbacks/keys.ts'
 import type { Hub } from '../hub/hub.ts'
 import type { Log } from '../observe/log.ts'
@@ -13,6 +14,7 @@ import type { Ice, Trust } from '../trust/trust.ts'
 import { answer, type Call, type PathValues, refuse } from './call.ts'
 import { problem } from './problem.ts'
 import { batchCall } from './routes/batch.ts'
+import { callbacksCall, retryCall } from './routes/callbacks.ts'
 import { disconnectCall } from './routes/disconnect.ts'
 import { gapsCall } from './routes/gaps.ts'
 import { headsCall } from './routes/heads.ts'
@@ -27,6 +29,7 @@ export interface ApiParts {
   readonly hub: Hub
   readonly presence: Presence
   readonly trust: Trust
+  readonly callbacks: Callbacks
   readonly callbackKeys: CallbackKeys
   readonly limits: Limits
   readonly metrics: Metrics
@@ -52,6 +55,8 @@ export async function openApi(parts: ApiParts): Promise<HttpCalls> {
     onlineCall(parts),
     threadPresenceCall(parts),
     iceCall(parts),
+    callbacksCall(parts),
+    retryCall(parts),
   ]
   const app = await openRouter([...hot, ...cold], parts)
   return {

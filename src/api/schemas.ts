@@ -154,6 +154,22 @@ export const PublicKeys = Type.Object({
   whpk: Type.Array(Type.String({ description: 'whpk_ and the same key in base64, as Standard Webhooks writes it' })),
 })
 
+export const Queue = Type.Object({
+  state: Type.Union(
+    ['idle', 'delivering', 'waiting', 'gone'].map(state => Type.Literal(state)),
+    { description: 'gone: it answered 410, and is called no more until its configuration changes' },
+  ),
+  depth: Type.Integer({ description: 'Events that wait' }),
+  age: Type.Optional(Type.Number({ description: 'Seconds that the oldest has waited' })),
+  next_attempt: Type.Optional(Type.Integer({ description: 'Milliseconds since the epoch' })),
+  last_error: Type.Optional(
+    Type.Object({
+      at: Type.Integer({ description: 'Milliseconds since the epoch' }),
+      message: Type.String(),
+    }),
+  ),
+})
+
 export const Done = Type.Object({}, { additionalProperties: false })
 
 export const Problem = Type.Object({

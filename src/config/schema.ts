@@ -65,6 +65,13 @@ export const VARIABLES = {
     name: 'THROUGHLINE_CALLBACK_KEY',
     help: 'What callbacks are signed with: a private Ed25519 JWK, or its path. Made by the relay if not set, and kept in Redis.',
   }),
+  callbackAllow: required<readonly string[]>({
+    name: 'THROUGHLINE_CALLBACK_ALLOW',
+    default: 'none',
+    expected: 'none, or networks such as 10.0.0.0/8,fd00::/8',
+    parse: parseCidrs,
+    help: 'Private networks that callbacks may reach, by http: too: none, or CIDRs with commas between. All else must be https: and public.',
+  }),
   trustProxy: required<readonly string[]>({
     name: 'THROUGHLINE_TRUST_PROXY',
     default: 'none',

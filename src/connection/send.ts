@@ -27,7 +27,7 @@ const NOTHING = Buffer.from('null')
 export async function send(
   connection: Connection,
   { id, fields, data = NOTHING }: ClientFrame,
-  { hub }: Services,
+  { hub, callbacks, clock }: Services,
 ): Promise<void> {
   const thread = readThread(fields.thread)
   const type = readType(fields.type)
@@ -42,6 +42,11 @@ export async function send(
   connection.seat.chargeSend(site.limits.sendPerSecond)
   const sender = { user, connection: connection.id }
   await hub.send(threadTopic(site.id, thread), { type, thread, sender, data }, recipients)
+  const { callback } = site
+  if (callback?.events.allow(type)) {
+    const content = callback.data ? { data: data.toString() } : {}
+    callbacks.tell(site.id, { type, at: clock.now(), thread, user, ...content })
+  }
   if (id !== undefined) connection.send({ op: 'sent', id })
 }
 

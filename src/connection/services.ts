@@ -1,3 +1,4 @@
+import type { Callbacks } from '../callbacks/callbacks.ts'
 import type { Hub } from '../hub/hub.ts'
 import type { Limits } from '../limits/limits.ts'
 import type { Clock } from '../lib/clock.ts'
@@ -15,6 +16,7 @@ export interface Services {
   readonly users: Users
   readonly presence: Presence
   readonly receipts: Receipts
+  readonly callbacks: Callbacks
   readonly limits: Limits
   readonly clock: Clock
   readonly metrics: Metrics

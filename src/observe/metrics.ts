@@ -26,6 +26,10 @@ export interface Metrics {
   /** One event handed to the sockets of `subscribers`; `seconds` from its stamp until then, where it has one. */
   delivered(subscribers: number, seconds: number | undefined): void
   receiptRefused(code: ReceiptFault): void
+  /** A request to a site's callback. */
+  callback(outcome: 'ok' | 'retry' | 'gone', seconds: number): void
+  /** Facts that were given up. */
+  callbacksDropped(facts: number): void
   gap(cause: 'bus' | 'era' | 'origin', chains: number): void
   /** Something that was refused because it was too much. */
   rateLimited(kind: LimitKind): void

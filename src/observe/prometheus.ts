@@ -10,6 +10,8 @@ export interface Gauges {
   connections(): number
   chains(): number
   presenceMembers(): number
+  callbackDepth(): number
+  callbackAgeSeconds(): number
 }
 
 export interface BuildInfo {
@@ -48,6 +50,10 @@ export class PrometheusMetrics implements Metrics {
   readonly #receiptsRefused = this.#counter('receipts_refused_total', 'Receipts that did not count, by reason', [
     'code',
   ])
+  readonly #callbacks = this.#counter('callbacks_total', 'Requests to callbacks by outcome, and facts dropped', [
+    'outcome',
+  ])
+  readonly #callbackSeconds = this.#histogram('callback_seconds', 'How long a request to a callback took')
   readonly #rateLimited = this.#counter('rate_limited_total', 'Refused because it was too much, by kind', ['kind'])
   readonly #slowConsumers = this.#counter(
     'slow_consumers_total',
@@ -70,6 +76,7 @@ export class PrometheusMetrics implements Metrics {
       ofSeveral: 'first',
     }).set({ version, node, uws }, 1)
     for (const kind of LIMIT_KINDS) this.#rateLimited.inc({ kind }, 0)
+    for (const outcome of ['ok', 'retry', 'gone', 'dropped']) this.#callbacks.inc({ outcome }, 0)
     const lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION })
     lag.enable()
     this.#gauge('event_loop_lag_seconds', 'The longest that the event loop was late since the last scrape', {
@@ -88,6 +95,13 @@ export class PrometheusMetrics implements Metrics {
     this.#gauge('chains', 'Chains that this node follows', { collect: gauge => gauge.set(gauges.chains()) })
     this.#gauge('presence_members', 'Users on this node, counted once for each thread that they are in', {
       collect: gauge => gauge.set(gauges.presenceMembers()),
+    })
+    this.#gauge('callback_queue_depth', 'Facts that wait for the callbacks that this node is at', {
+      collect: gauge => gauge.set(gauges.callbackDepth()),
+    })
+    this.#gauge('callback_queue_age_seconds', 'How long the oldest of them has waited', {
+      ofSeveral: 'max',
+      collect: gauge => gauge.set(gauges.callbackAgeSeconds()),
     })
   }
 
@@ -136,6 +150,15 @@ export class PrometheusMetrics implements Metrics {
 
   receiptRefused(code: ReceiptFault): void {
     this.#receiptsRefused.inc({ code })
+  }
+
+  callback(outcome: 'ok' | 'retry' | 'gone', seconds: number): void {
+    this.#callbacks.inc({ outcome })
+    this.#callbackSeconds.observe(seconds)
+  }
+
+  callbacksDropped(facts: number): void {
+    this.#callbacks.inc({ outcome: 'dropped' }, facts)
   }
 
   gap(cause: 'bus' | 'era' | 'origin', chains: number): void {

@@ -10,6 +10,8 @@ import { RECEIPT_TTL, type ReceiptStore } from './store.ts'
 export interface ReceiptsOptions {
   readonly store: ReceiptStore
   readonly newEventId: () => EventId
+  /** Is told which events a user has got, each once. */
+  readonly delivered: (site: SiteId, thread: ThreadId | undefined, user: UserId, events: readonly EventId[]) => void
   readonly clock: Clock
   readonly metrics: Metrics
   readonly log: Log
@@ -96,13 +98,13 @@ export class Receipts {
   }
 
   async #deliverBatch({ site, to, thread, user, events }: Batch): Promise<void> {
-    const { store, newEventId, clock, log } = this.#options
+    const { store, newEventId, delivered, clock, log } = this.#options
     const all = [...events]
     for (let start = 0; start < all.length; start += MOST) {
       const part = all.slice(start, start + MOST)
       const frame = deliveredFrame(newEventId(), thread, clock.now(), user)
       try {
-        await store.deliver({ site, to, thread, user, events: new Map(part), frame })
+        delivered(site, thread, user, await store.deliver({ site, to, thread, user, events: new Map(part), frame }))
       } catch (error) {
         log.debug({ error: errorFacts(error).error }, 'receipts could not be delivered')
         for (const [event, expires] of part) this.#add({ site, to, thread, event, expires }, user)

@@ -12,6 +12,11 @@ export class TypeList {
     this.#starts = types.filter(type => type.endsWith('.*')).map(type => type.slice(0, -1))
   }
 
+  /** What JSON.stringify takes. */
+  toJSON(): readonly string[] {
+    return [...this.#exact, ...this.#starts]
+  }
+
   allow(type: EventType): boolean {
     return this.#exact.has(type) || this.#starts.some(start => type.length > start.length && type.startsWith(start))
   }

@@ -23,6 +23,8 @@ export const metrics: Metrics = {
   frameReceived: ignore,
   published: ignore,
   delivered: ignore,
+  callback: ignore,
+  callbacksDropped: ignore,
   gap: ignore,
   receiptRefused: ignore,
   rateLimited: ignore,

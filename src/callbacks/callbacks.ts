@@ -1,0 +1,271 @@
+import { chunks } from '../lib/arrays.ts'
+import { after, type Cancel, endOfTick, every, sleep } from '../lib/clock.ts'
+import { errorFacts, type Log } from '../observe/log.ts'
+import type { Metrics } from '../observe/metrics.ts'
+import type { EventId, SiteId, ThreadId, UserId } from '../protocol/ids.ts'
+import { Refusal } from '../protocol/refusal.ts'
+import type { Topic } from '../protocol/topic.ts'
+import type { Callback, Trust } from '../trust/trust.ts'
+import { configOf, crossing, delivered, type News, wants } from './facts.ts'
+import type { Batch, CallbackQueue, Fact, Next, Outcome, QueueStatus } from './queue.ts'
+import { CLOSE, LEASE } from './queue.ts'
+import { send, type SendParts } from './send.ts'
+import { Slots } from './slots.ts'
+
+export interface CallbacksOptions extends SendParts {
+  readonly queue: CallbackQueue
+  readonly trust: Pick<Trust, 'findSite'>
+  readonly newEventId: () => EventId
+  readonly metrics: Metrics
+  readonly log: Log
+}
+
+/** Facts that may wait here while Redis is away; more are dropped. */
+const WAITING = 20_000
+/** Facts that are put into a queue at once. */
+const AT_ONCE = 200
+/** Milliseconds after which Redis is tried again. */
+const PAUSE = 1000
+/** Milliseconds after which sites are looked for that nobody is at. */
+const LOOK = 5000
+const RENEWAL = LEASE / 3
+/** Milliseconds that a closing node gives to what is under way. */
+const CLOSING = 5000
+const SLOTS = { quick: 256, slow: 64, slowAfterMs: 2000 }
+
+/** Tells sites what happens to their users (DESIGN §10). A site is told by whichever node takes it, one batch after the other. */
+export class Callbacks {
+  readonly #options: CallbacksOptions
+  readonly #slots = new Slots(SLOTS)
+  readonly #outbox = new Map<SiteId, Fact[]>()
+  readonly #adding = new Set<SiteId>()
+  readonly #timers = new Map<SiteId, { readonly at: number; readonly cancel: Cancel }>()
+  /** Sites that wait for a slot, the longest first; those that failed last have others. */
+  readonly #ready = new Set<SiteId>()
+  readonly #readyToFail = new Set<SiteId>()
+  readonly #failing = new Set<SiteId>()
+  readonly #working = new Set<SiteId>()
+  /** Of these something came that may have been too late for what is under way. */
+  readonly #again = new Set<SiteId>()
+  readonly #taken = new Map<SiteId, Batch>()
+  readonly #cancels: readonly Cancel[]
+  #waiting = 0
+  #closing = false
+  #seen = { depth: 0, oldest: Infinity }
+
+  constructor(options: CallbacksOptions) {
+    this.#options = options
+    this.#cancels = [every(LOOK, () => void this.#look()), every(RENEWAL, () => void this.#renew())]
+    void this.#look()
+  }
+
+  /** Facts that wait for sites which this node is at, as of the last look. */
+  get depth(): number {
+    return this.#seen.depth
+  }
+
+  /** Seconds that the oldest of them has waited. */
+  get ageSeconds(): number {
+    return Math.max(0, (this.#options.clock.now() - this.#seen.oldest) / 1000)
+  }
+
+  crossed(topic: Topic, occupied: boolean, version: number): void {
+    const { site, news } = crossing(topic, occupied, version)
+    this.tell(site, news)
+  }
+
+  delivered(site: SiteId, thread: ThreadId | undefined, user: UserId, events: readonly EventId[]): void {
+    const now = this.#options.clock.now()
+    for (const event of events) this.tell(site, delivered(event, user, thread, now))
+  }
+
+  /** Takes note of something, for a site that wants to hear of it. */
+  tell(site: SiteId, news: News): void {
+    const found = this.#options.trust.findSite(site)
+    // Of a site that has to be looked for it is decided later.
+    if (!(found instanceof Promise) && !wants(found?.callback, news.type)) return
+    if (this.#waiting >= WAITING) return this.#options.metrics.callbacksDropped(1)
+    this.#waiting++
+    const fact = { id: this.#options.newEventId(), ...news }
+    const facts = this.#outbox.get(site)
+    if (facts === undefined) this.#outbox.set(site, [fact])
+    else facts.push(fact)
+    void this.#add(site)
+  }
+
+  /** Rejects with `not_found` for a site without a callback, and with `bus_down`. */
+  async status(site: SiteId): Promise<QueueStatus> {
+    await this.#need(site)
+    return this.#orDown(this.#options.queue.status(site))
+  }
+
+  /** Tries at once what waits. Rejects as `status` does. */
+  async retry(site: SiteId): Promise<void> {
+    await this.#need(site)
+    await this.#orDown(this.#options.queue.retry(site))
+    this.#wake(site, 0)
+  }
+
+  /** Ends when what is under way has been told, or has taken too long: then another node does it. */
+  async close(): Promise<void> {
+    const { clock, poster } = this.#options
+    const until = clock.now() + CLOSING
+    while (this.#isBusy() && clock.now() < until) await sleep(20)
+    this.#closing = true
+    for (const cancel of this.#cancels) cancel()
+    for (const { cancel } of this.#timers.values()) cancel()
+    await poster.close()
+  }
+
+  #isBusy(): boolean {
+    const soon = this.#options.clock.now() + CLOSE.ms
+    const waits = [...this.#timers].some(([site, { at }]) => at <= soon && !this.#failing.has(site))
+    return this.#adding.size + this.#working.size + this.#ready.size > 0 || waits
+  }
+
+  async #callbackOf(site: SiteId): Promise<Callback | undefined> {
+    return (await this.#options.trust.findSite(site))?.callback
+  }
+
+  async #need(site: SiteId): Promise<void> {
+    if ((await this.#callbackOf(site)) === undefined) throw new Refusal('not_found', 'the site has no callback')
+  }
+
+  async #orDown<T>(answer: Promise<T>): Promise<T> {
+    return answer.catch((error: unknown) => {
+      this.#options.log.debug(errorFacts(error), 'the queue of callbacks could not be reached')
+      throw new Refusal('bus_down', undefined, { retryAfter: 2 })
+    })
+  }
+
+  /** Puts what waits for a site into its queue, one part after the other, and in order. */
+  async #add(site: SiteId): Promise<void> {
+    if (this.#adding.has(site)) return
+    this.#adding.add(site)
+    await endOfTick()
+    for (let facts = this.#outbox.get(site); facts !== undefined; facts = this.#outbox.get(site)) {
+      this.#outbox.delete(site)
+      this.#waiting -= facts.length
+      const rest = await this.#addAll(site, facts)
+      if (rest.length === 0) continue
+      this.#waiting += rest.length
+      this.#outbox.set(site, [...rest, ...(this.#outbox.get(site) ?? [])])
+      if (this.#closing) break
+      await new Promise<void>(resolve => {
+        after(PAUSE, resolve)
+      })
+    }
+    this.#adding.delete(site)
+  }
+
+  /** Returns what could not be put there. */
+  async #addAll(site: SiteId, facts: readonly Fact[]): Promise<readonly Fact[]> {
+    const callback = await this.#callbackOf(site)
+    const wanted = facts.filter(({ type }) => wants(callback, type))
+    for (const [i, part] of chunks(wanted, AT_ONCE).entries()) {
+      try {
+        this.#follow(site, await this.#options.queue.add(site, configOf(callback!), part))
+      } catch (error) {
+        this.#options.log.debug({ site, ...errorFacts(error) }, 'facts for a callback could not be queued')
+        return wanted.slice(i * AT_ONCE)
+      }
+    }
+    return []
+  }
+
+  #follow(site: SiteId, { waitMs, dropped }: Next): void {
+    if (dropped > 0) this.#options.metrics.callbacksDropped(dropped)
+    if (waitMs !== undefined) this.#wake(site, waitMs)
+  }
+
+  #wake(site: SiteId, waitMs: number): void {
+    if (this.#closing) return
+    const at = this.#options.clock.now() + waitMs
+    const timer = this.#timers.get(site)
+    if (timer !== undefined && timer.at <= at) return
+    timer?.cancel()
+    const cancel = after(waitMs, () => {
+      this.#timers.delete(site)
+      if (this.#working.has(site)) this.#again.add(site)
+      else (this.#failing.has(site) ? this.#readyToFail : this.#ready).add(site)
+      this.#start()
+    })
+    this.#timers.set(site, { at, cancel })
+  }
+
+  #start(): void {
+    if (this.#closing) return
+    for (const ready of [this.#ready, this.#readyToFail]) {
+      for (const site of ready) {
+        const release = this.#slots.take(ready === this.#readyToFail, () => this.#start())
+        if (release === undefined) break
+        ready.delete(site)
+        this.#working.add(site)
+        void this.#work(site).then(next => {
+          this.#working.delete(site)
+          release()
+          this.#follow(site, next)
+          if (this.#again.delete(site)) this.#wake(site, 0)
+          this.#start()
+        })
+      }
+    }
+  }
+
+  /** Tells a site its next batch, if there is one. Never rejects. */
+  async #work(site: SiteId): Promise<Next> {
+    const { queue, log, metrics, clock } = this.#options
+    try {
+      const callback = await this.#callbackOf(site)
+      if (callback === undefined) return { waitMs: undefined, dropped: 0 }
+      const batch = await queue.take(site)
+      if (!('body' in batch)) return batch
+      this.#taken.set(site, batch)
+      const start = clock.now()
+      const outcome = await send(this.#options, callback, batch)
+      metrics.callback(outcome.kind, (clock.now() - start) / 1000)
+      this.#note(site, batch, outcome)
+      return await queue.done(site, configOf(callback), batch, outcome)
+    } catch (error) {
+      log.debug({ site, ...errorFacts(error) }, 'the queue of a callback could not be reached')
+      return { waitMs: PAUSE, dropped: 0 }
+    } finally {
+      this.#taken.delete(site)
+    }
+  }
+
+  #note(site: SiteId, { attempt }: Batch, outcome: Outcome): void {
+    const { log } = this.#options
+    if (outcome.kind === 'ok') {
+      this.#failing.delete(site)
+      if (attempt > 1) log.info({ site, attempt }, 'callbacks are taken again')
+      return
+    }
+    if (outcome.kind === 'retry') this.#failing.add(site)
+    const facts = { site, attempt, error: outcome.error }
+    if (outcome.kind === 'gone') log.warn(facts, 'callbacks are not wanted any more, until the site is configured anew')
+    else if (attempt === 1) log.warn(facts, 'a callback failed, and is tried again')
+    else log.debug(facts, 'a callback failed again')
+  }
+
+  async #renew(): Promise<void> {
+    if (this.#taken.size > 0) await this.#options.queue.renew(this.#taken).catch(() => {})
+  }
+
+  /** Looks for sites that nobody is at, and at how the own ones stand. */
+  async #look(): Promise<void> {
+    const { queue } = this.#options
+    try {
+      for (const site of await queue.due()) if (!this.#working.has(site)) this.#wake(site, 0)
+      const own = new Set([...this.#timers.keys(), ...this.#ready, ...this.#readyToFail, ...this.#working])
+      const seen = { depth: 0, oldest: Infinity }
+      for (const { depth, oldest } of await Promise.all([...own].map(site => queue.status(site)))) {
+        seen.depth += depth
+        seen.oldest = Math.min(seen.oldest, oldest ?? Infinity)
+      }
+      this.#seen = seen
+    } catch {
+      // Redis is away, as the bus says in the log.
+    }
+  }
+}
