@@ -59,7 +59,7 @@ export class Callbacks {
     void this.#look()
   }
 
-  /** Facts that wait for sites which this node is at, as of the last look. */
+  /** Facts that wait for sites which this node is telling, or failed to tell, as of the last look. */
   get depth(): number {
     return this.#seen.depth
   }
@@ -219,7 +219,11 @@ export class Callbacks {
       const callback = await this.#callbackOf(site)
       if (callback === undefined) return { waitMs: undefined, dropped: 0 }
       const batch = await queue.take(site)
-      if (!('body' in batch)) return batch
+      if (!('body' in batch)) {
+        // Nothing is left, or another node is at it and knows better.
+        if (batch.waitMs === undefined) this.#failing.delete(site)
+        return batch
+      }
       this.#taken.set(site, batch)
       const start = clock.now()
       const outcome = await send(this.#options, callback, batch)
@@ -257,7 +261,8 @@ export class Callbacks {
     const { queue } = this.#options
     try {
       for (const site of await queue.due()) if (!this.#working.has(site)) this.#wake(site, 0)
-      const own = new Set([...this.#timers.keys(), ...this.#ready, ...this.#readyToFail, ...this.#working])
+      // Whose batch is just closing does not wait.
+      const own = new Set([...this.#ready, ...this.#failing, ...this.#working])
       const seen = { depth: 0, oldest: Infinity }
       for (const { depth, oldest } of await Promise.all([...own].map(site => queue.status(site)))) {
         seen.depth += depth

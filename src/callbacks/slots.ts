@@ -1,5 +1,8 @@
 import { after } from '../lib/clock.ts'
 
+/** How many times as many as the quick may have turned out to be slow: a waiting request costs little. */
+const OVER = 4
+
 /**
  * How many requests a node has under way. Sites that fail, and those that have not answered after a while, have slots of
  * their own, so that however many they are, the others find some free.
@@ -25,7 +28,7 @@ export class Slots {
       return () => this.#slow--
     }
     // What turned out to be slow may be more than its slots, but not without end.
-    if (this.#quick >= this.#quickMost || this.#slow >= this.#quickMost) return undefined
+    if (this.#quick >= this.#quickMost || this.#slow >= OVER * this.#quickMost) return undefined
     this.#quick++
     let slow = false
     const cancel = after(this.#slowAfterMs, () => {

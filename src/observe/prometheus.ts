@@ -96,7 +96,7 @@ export class PrometheusMetrics implements Metrics {
     this.#gauge('presence_members', 'Users on this node, counted once for each thread that they are in', {
       collect: gauge => gauge.set(gauges.presenceMembers()),
     })
-    this.#gauge('callback_queue_depth', 'Facts that wait for the callbacks that this node is at', {
+    this.#gauge('callback_queue_depth', 'Facts that wait for sites which this node is telling or failed to tell', {
       collect: gauge => gauge.set(gauges.callbackDepth()),
     })
     this.#gauge('callback_queue_age_seconds', 'How long the oldest of them has waited', {
