@@ -9,7 +9,12 @@ import { until } from '../support/until.ts'
 const redis = await startRedis(t)
 const acme = new Site('acme')
 const environment = { THROUGHLINE_BUS: redis.url, THROUGHLINE_LOG_LEVEL: 'trace' }
-const [a, b] = await Promise.all([startRelay(t, acme.entry(), environment), startRelay(t, acme.entry(), environment)])
+// The address is refused, so that what would be told stays in its queue. An origin's own type is named too.
+const callback = { url: 'http://127.0.0.1/', events: ['user.online', 'message', 'event.delivered'], data: true }
+const [a, b] = await Promise.all([
+  startRelay(t, acme.entry({ callback }), environment),
+  startRelay(t, acme.entry({ callback }), environment),
+])
 const server = acme.server()
 
 await t.test('a marker in data is delivered and stands in no log, no metric and no Redis key', async t => {
@@ -24,6 +29,13 @@ await t.test('a marker in data is delivered and stands in no log, no metric and 
   await call(a, server, '/v1/publish/batch', { events: [event, { ...event, to: { thread: '..' } }] })
   await until(() => client.events().length === 4, { what: 'the events' })
   t.ok(client.raw.filter(text => text.includes(marker)).length === 4, 'it was really there')
+
+  const depth = async (): Promise<number> => {
+    const answer = await fetch(`${a.api}/v1/callbacks`, { headers: { authorization: `Bearer ${server}` } })
+    return ((await answer.json()) as { depth: number }).depth
+  }
+  await until(async () => (await depth()) > 0, { what: 'the user to be queued' })
+  t.equal(await depth(), 1, 'and nothing else')
 
   // Refusals and outages are where content slips into logs.
   const call400 = await call(a, server, '/v1/publish', `{"to":{"thread":"t1"},"type":"m","data":"${marker}`)
