@@ -64,8 +64,14 @@ export class MemoryPresence implements PresenceStore {
     else this.#places.set(topic, users)
     if (present.length + left.length === 0) return
     const names = count > MOST ? { present: undefined, left: undefined } : { present, left }
+    const version = this.#nextVersion()
+    this.#listener?.changed(topic, { version, prev: undefined, count, ...names })
+    if (before > 0 !== count > 0) this.#listener?.crossed(topic, count > 0, version)
+  }
+
+  /** Versions are times, for those who put changes of several topics in order. */
+  #nextVersion(): number {
     this.#version = Math.max(nowMicros(), this.#version + 1)
-    this.#listener?.changed(topic, { version: this.#version, prev: undefined, count, ...names })
-    if (before > 0 !== count > 0) this.#listener?.crossed(topic, count > 0, this.#version)
+    return this.#version
   }
 }

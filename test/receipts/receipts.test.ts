@@ -24,6 +24,7 @@ await t.test('a receipt counts for 24 hours, and not a moment longer', async t =
   const receipts = new Receipts({
     store: new MemoryReceipts(bus),
     newEventId,
+    delivered: () => {},
     clock,
     metrics: { ...metrics, receiptRefused: code => refused.push(code) },
     log,
