@@ -135,12 +135,17 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
     backlogCap,
     listenersChanged: (topic, count) => hub.listenersChanged(topic, count),
   })
+  const { callbackAllow } = config
+  // Tests of a callback have connections of their own, which may be cut off when the node ends.
+  const poster = openPoster({ allow: callbackAllow })
   const api = await openApi({
     hub,
     presence,
     trust,
     callbacks,
     callbackKeys,
+    poster,
+    callbackAllow,
     limits,
     metrics,
     log,
@@ -198,6 +203,8 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
   /** Closes everything, top down. Calls under way are answered first. */
   async function close(): Promise<void> {
     connections.close()
+    // First, since a test of a slow site's callback would hold up the API for a minute.
+    await poster.close()
     await httpPort.close()
     gateway.close()
     await presence.close()

@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger'
 import { fastify, type FastifyInstance, type FastifyReply } from 'fastify'
 import type { Callbacks } from '../callbacks/callbacks.ts'
 import type { CallbackKeys } from '../callbacks/keys.ts'
+import type { Poster } from '../callbacks/post.ts'
 import type { Hub } from '../hub/hub.ts'
 import type { Log } from '../observe/log.ts'
 import type { Limits } from '../limits/limits.ts'
@@ -14,6 +15,7 @@ import type { Ice, Trust } from '../trust/trust.ts'
 import { answer, type Call, type PathValues, refuse } from './call.ts'
 import { problem } from './problem.ts'
 import { batchCall } from './routes/batch.ts'
+import { callbackTestCall } from './routes/callback-test.ts'
 import { callbacksCall, retryCall } from './routes/callbacks.ts'
 import { disconnectCall } from './routes/disconnect.ts'
 import { gapsCall } from './routes/gaps.ts'
@@ -31,6 +33,9 @@ export interface ApiParts {
   readonly trust: Trust
   readonly callbacks: Callbacks
   readonly callbackKeys: CallbackKeys
+  readonly poster: Poster
+  /** Networks that callbacks may reach although they are private. */
+  readonly callbackAllow: readonly string[]
   readonly limits: Limits
   readonly metrics: Metrics
   readonly log: Log
@@ -57,6 +62,7 @@ export async function openApi(parts: ApiParts): Promise<HttpCalls> {
     iceCall(parts),
     callbacksCall(parts),
     retryCall(parts),
+    callbackTestCall(parts),
   ]
   const app = await openRouter([...hot, ...cold], parts)
   return {

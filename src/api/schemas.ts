@@ -170,6 +170,32 @@ export const Queue = Type.Object({
   ),
 })
 
+export const CallbackDiagnosis = Type.Object({
+  ok: Type.Boolean(),
+  url: Type.String({ description: 'What was called' }),
+  steps: Type.Array(
+    Type.Object({
+      step: Type.String({ description: 'dns, address, tcp, tls, http, challenge or signature' }),
+      ok: Type.Boolean(),
+      says: Type.String(),
+      ms: Type.Integer(),
+    }),
+  ),
+  culprit: Type.Optional(
+    Type.Object({
+      name: Type.String({ description: 'Stable; see docs/callbacks.md' }),
+      says: Type.String(),
+      remedy: Type.String(),
+    }),
+  ),
+  allow: Type.Object({
+    method: Type.Literal('POST'),
+    path: Type.String(),
+    user_agent: Type.String(),
+    headers: Type.Array(Type.String()),
+  }),
+})
+
 export const Done = Type.Object({}, { additionalProperties: false })
 
 export const Problem = Type.Object({

@@ -36,11 +36,16 @@ export class AddressGuard {
    * not a site's server that has both. Rejects with an AddressRefused, or as `Resolve` does.
    */
   async addressesOf(url: URL): Promise<readonly LookupAddress[]> {
-    const host = hostOf(url)
-    const family = isIP(host)
-    const addresses = family === 0 ? await this.#resolve(host) : [{ address: host, family }]
+    const addresses = await this.resolve(url)
     for (const { address } of addresses) this.check(url.protocol, address)
     return addresses
+  }
+
+  /** Returns the same, unchecked. */
+  async resolve(url: URL): Promise<readonly LookupAddress[]> {
+    const host = hostOf(url)
+    const family = isIP(host)
+    return family === 0 ? this.#resolve(host) : [{ address: host, family }]
   }
 
   /** Throws an AddressRefused when nothing may be sent there. */

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { Agent, type Dispatcher } from 'undici'
-import { after } from '../lib/clock.ts'
+import { after, steadyClock } from '../lib/clock.ts'
 import { AddressGuard, AddressRefused, type Cidrs, hostOf, type Resolve } from './address-guard.ts'
 
 /** What an origin answered. A redirect is an answer like any other: it is not followed. */
@@ -95,7 +95,7 @@ async function post(agent: Agent | undefined, guard: AddressGuard, call: Call): 
   const abort = new AbortController()
   const late = new Error(`no whole answer within ${timeoutMs / 1000} s`)
   const cancel = after(timeoutMs, () => abort.abort(late))
-  const begun = performance.now()
+  const begun = steadyClock.now()
   let status: number | undefined
   try {
     // Here too and not in the lookup alone, which is not asked for an address in the URL.
@@ -113,7 +113,7 @@ async function post(agent: Agent | undefined, guard: AddressGuard, call: Call): 
       status,
       headers: flat(answer.headers),
       body: await read(answer.body),
-      ms: Math.round(performance.now() - begun),
+      ms: Math.round(steadyClock.now() - begun),
     }
   } catch (error) {
     throw new PostFault(abort.signal.aborted ? 'timeout' : faultOf(error), error, status)

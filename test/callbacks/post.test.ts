@@ -105,7 +105,7 @@ await t.test('a name is resolved once for a connection, so that rebinding it gai
 
 await t.test('each way in which no answer comes has its name', async t => {
   const poster = open(t)
-  t.match(await fault(post(poster, 'https://nowhere.invalid/')), /^dns ./)
+  t.match(await fault(post(poster, `https://${'n'.repeat(64)}.example/`)), /^dns ./)
   t.match(await fault(post(poster, `http://127.0.0.1:${await freePort()}/`)), /^connect ./)
   const reset = await listen(
     t,
