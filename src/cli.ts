@@ -24,6 +24,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./commands/token.ts')).token,
   },
   licence: { does: 'makes a licence for a site', load: async () => (await import('./commands/licence.ts')).licence },
+  callback: {
+    does: "tests whether a site's callback URL can be reached",
+    load: async () => (await import('./commands/callback.ts')).callback,
+  },
   publish: { does: 'publishes an event', load: async () => (await import('./commands/publish.ts')).publish },
 }
 
@@ -32,7 +36,7 @@ const HELP = `throughline COMMAND
 A real-time relay for web origins that cannot hold WebSockets open.
 
 ${Object.entries(COMMANDS)
-  .map(([name, { does }]) => `  ${name.padEnd(9)}${does}`)
+  .map(([name, { does }]) => `  ${name.padEnd(10)}${does}`)
   .join('\n')}
 
   --help     tells more; also after a command

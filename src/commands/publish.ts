@@ -1,14 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { parseConnectionId, parseEventId, parseEventType, parseThreadId, parseUserId } from '../protocol/ids.ts'
+import { API_HELP, API_OPTIONS, apiUrl, callApi } from './api.ts'
 import { ID, ifGiven, need, parsed, siteId } from './arguments.ts'
-import { type Command, Failure, print, UsageError } from './command.ts'
-import { parseObject } from './jwk.ts'
-import { SITE_FILE } from './site-file.ts'
-import { serverClaims, signingKey, siteToken } from './token.ts'
+import { type Command, print, UsageError } from './command.ts'
 
-const API = 'http://127.0.0.1:8081'
-const TOKEN_SECONDS = 60
 const PATIENCE_MS = 15_000 // a relay answers within 5 s (CONTRACT 27)
 
 const help = `throughline publish --site ID (--thread ID | --user ID… | --to-site) --type TYPE --data JSON [options]
@@ -24,10 +20,7 @@ Publishes one event, as a site's server would, and prints the answer.
   --id           the event's id; a repeat within 5 minutes is not delivered again
   --ephemeral    for those who listen now: the event gets no place in the chain
   --except       the id of a connection that is not shown the event
-  --api          where the API is (default ${API})
-  --sites        the site file, whose secret of the site signs the call (default ${SITE_FILE})
-  --key          a file with the private key or secret (a JWK) that signs instead
-  --licence      a file with the site's licence, for a relay that has the site in no site file
+${API_HELP}
 
 Example:
   throughline publish --site acme --thread 42 --type message --data '{"text":"hello"}'`
@@ -36,11 +29,8 @@ async function run(args: string[]): Promise<number> {
   const { values } = parseArgs({
     args,
     options: {
-      api: { type: 'string', default: API },
+      ...API_OPTIONS,
       site: { type: 'string' },
-      sites: { type: 'string', default: SITE_FILE },
-      key: { type: 'string' },
-      licence: { type: 'string' },
       thread: { type: 'string' },
       user: { type: 'string', multiple: true },
       'to-site': { type: 'boolean' },
@@ -52,7 +42,7 @@ async function run(args: string[]): Promise<number> {
     },
   })
   const site = siteId(need(values.site, '--site ID'), '--site')
-  const url = parsed(values.api, '--api', parseUrl, 'an http or https URL')
+  const url = apiUrl(values, '/v1/publish')
   const envelope = {
     to: target(values.thread, values.user, values['to-site']),
     type: parsed(need(values.type, '--type TYPE'), '--type', parseEventType, 'a type: 1 to 64 of A-Z a-z 0-9 _ . : -'),
@@ -61,10 +51,7 @@ async function run(args: string[]): Promise<number> {
     except: ifGiven(values.except, id => parsed(id, '--except', parseConnectionId, 'a connection id')),
   }
   const body = splice(envelope, readData(need(values.data, '--data JSON')))
-  const token = await siteToken(signingKey(values, site), site, TOKEN_SECONDS, serverClaims('publish'))
-  const licence =
-    values.licence === undefined ? {} : { 'Throughline-Licence': readFileSync(values.licence, 'utf8').trim() }
-  print(await post(url, { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json', ...licence }, body))
+  print(await callApi(url, values, site, 'publish', body, PATIENCE_MS))
   return 0
 }
 
@@ -93,36 +80,4 @@ function readData(text: string): Buffer {
 function splice(envelope: object, data: Buffer): Buffer {
   const start = JSON.stringify(envelope).slice(0, -1)
   return Buffer.concat([Buffer.from(`${start},"data":`), data, Buffer.from('}')])
-}
-
-async function post(url: string, headers: Record<string, string>, body: Buffer): Promise<string> {
-  const answer = await reach(url, {
-    method: 'POST',
-    headers,
-    body,
-    redirect: 'manual',
-    signal: AbortSignal.timeout(PATIENCE_MS),
-  })
-  const text = (await answer.text()).trim()
-  if (answer.ok) return text
-  const problem = answer.headers.get('content-type')?.startsWith('application/problem+json')
-    ? parseObject(text)
-    : undefined
-  if (problem === undefined) throw new Failure(`${url} answered ${answer.status}, and not as a relay; is --api right?`)
-  throw new Failure(`${String(problem['code'])}: ${String(problem['detail'] ?? problem['title'])}`)
-}
-
-async function reach(url: string, request: RequestInit): Promise<Response> {
-  try {
-    return await fetch(url, request)
-  } catch (error) {
-    // fetch says only "fetch failed"; what happened stands in the cause.
-    const cause = ((error as Error).cause ?? error) as NodeJS.ErrnoException
-    throw new Failure(`cannot reach ${url} (${cause.code ?? cause.message}); is a node running there?`)
-  }
-}
-
-function parseUrl(text: string): string | undefined {
-  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) return undefined
-  return `${text.replace(/\/+$/, '')}/v1/publish`
 }

@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import t from 'tap'
+import { openFolder, type Outcome, refused } from '../commands/throughline.ts'
 import { call, Site, startRelay } from '../support/relay.ts'
 import { until } from '../support/until.ts'
 import { good, SECRET, startOrigin, ZOO } from '../support/zoo.ts'
@@ -76,6 +77,23 @@ await t.test('a site has one test at a time, and another site is not held up by 
   }, 10)
   t.equal((await first).body.ok, true)
   clearInterval(ends)
+})
+
+await t.test('the command tells it in lines, and by its exit code', async t => {
+  const folder = await openFolder(t)
+  writeFileSync(folder.file('sites.json'), JSON.stringify(sites))
+  const run = (...args: string[]): Promise<Outcome> => folder.run('callback', 'test', '--api', relay.api, ...args)
+  const fine = await run('--site', 'acme')
+  t.match(fine, {
+    code: 0,
+    stderr: '',
+    stdout: /^ {2}ok {5}challenge the challenge came back .*\n[^]*\nCallbacks arrive\.\n$/m,
+  })
+  const bad = await run('--site', 'blocked')
+  t.match(bad, { code: 1, stderr: '', stdout: /^ {2}FAILED challenge .*Wordfence[^]*\nWhat to do: Allow the path/m })
+  t.equal(JSON.parse((await run('--site', 'blocked', '--json')).stdout).culprit.name, 'firewall_plugin')
+  refused(t, await run('--site', 'quiet'), 1, /not_found: .*set callback\.url/)
+  refused(t, await folder.run('callback', '--site', 'acme'), 64, 'say what to do: callback test')
 })
 
 await t.test('without THROUGHLINE_CALLBACK_ALLOW nothing is sent to this machine', async t => {
