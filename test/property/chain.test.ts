@@ -21,5 +21,6 @@ await t.test(`each client ends whole, in ${RUNS} worlds of ${STEPS} steps (SEED=
   const { wrong, ...totals } = outcome
   if (wrong !== undefined) t.fail(`${wrong.what}; SEED=${wrong.seed} repeats it\n${wrong.steps.join('\n')}`)
   t.comment(JSON.stringify(totals))
-  t.ok(totals.shown > totals.worlds * 10, 'there was something to lose')
+  // A single world that is repeated may be a poor one.
+  t.ok(RUNS < 100 || totals.shown > totals.worlds * 10, 'there was something to lose')
 })

@@ -61,7 +61,11 @@ export class Client {
         this.follower.gap(frame.chains, frame.within)
       } else if (frame.op === 'subscribed') {
         this.#last.clear()
-        this.#raise(Object.fromEntries(Object.entries<any>(frame.chains).map(([chain, { head }]) => [chain, head])))
+        // While its bus is down a node may only repeat what the client said: that promises nothing.
+        const heads = Object.entries<any>(frame.chains).map(([chain, { head, state }]) => {
+          return [chain, state === 'behind' && head === this.follower.since(chain) ? 0 : head] as const
+        })
+        this.#raise(Object.fromEntries(heads))
         this.follower.joined(frame.chains)
       }
     }
