@@ -52,14 +52,16 @@ export class Eras {
   async read(wasCutOff: boolean): Promise<void> {
     const { link, keys } = this.#options
     const runIds = await link.runIds()
-    await Promise.all(
+    const starts = await Promise.all(
       this.#starts.map(async (known, partition) => {
         const runId = runIds.get(link.primaryOf(slotOf(partition)) ?? '')
         if (runId === undefined) throw new Error(`no primary is known for partition ${partition}`)
         const args = [runId, this.#newest, known, wasCutOff ? '1' : '0']
-        this.learn(partition, Number(await link.run(SCRIPT, [keys.era(partition)], args)))
+        return Number(await link.run(SCRIPT, [keys.era(partition)], args))
       }),
     )
+    // Together, so that all that has changed is told at once.
+    for (const [partition, start] of starts.entries()) this.learn(partition, start)
   }
 
   #tell(): void {

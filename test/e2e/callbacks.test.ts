@@ -47,6 +47,8 @@ await t.test('each kind of event comes in its form, signed, and nothing else', a
   const { receipt } = await ada.expect(({ id }) => id === '1001', 'the event')
   ada.send({ op: 'receipt', receipts: [receipt, receipt] })
   await until(() => origin.events.some(({ type }) => type === 'event.delivered'), { what: 'the receipt' })
+  // Who comes and goes within a moment was never there.
+  await until(() => origin.events.some(({ type }) => type === 'thread.occupied'), { what: 'the begin of the thread' })
   ada.send({ op: 'unsubscribe', threads: ['42'] })
   await until(() => origin.events.some(({ type }) => type === 'thread.vacated'), { what: 'the end of the thread' })
   ada.socket.close()
