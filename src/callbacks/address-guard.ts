@@ -8,7 +8,7 @@ export type Cidrs = readonly string[]
 /** Returns all addresses of a name, as the system resolves it. Rejects with the error of node:dns. */
 export type Resolve = (host: string) => Promise<readonly LookupAddress[]>
 
-export const systemResolve: Resolve = host => dns.lookup(host, { all: true, verbatim: true })
+const systemResolve: Resolve = host => dns.lookup(host, { all: true, verbatim: true })
 
 /** What a callback may not be sent to, and why, in words for whoever set its URL. */
 export class AddressRefused extends Error {
