@@ -1,10 +1,11 @@
 FROM node:24-trixie-slim AS build
 WORKDIR /app
 COPY .npmrc package.json package-lock.json ./
+COPY client/package.json client/
 RUN npm ci
 COPY tsconfig.json ./
 COPY src ./src
-RUN npm run build \
+RUN npx tsc \
   && find dist src -type f ! -name '*.js' ! -name '*.lua' -delete \
   && find dist src -type d -empty -delete
 # Of uWebSockets.js only the one binary that loads here stays; the last line proves that it does.
