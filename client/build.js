@@ -2,14 +2,15 @@
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
-await build({
+const common = {
   absWorkingDir: fileURLToPath(new URL('.', import.meta.url)),
-  entryPoints: { throughline: 'src/script.ts' },
   outdir: 'dist/script',
   bundle: true,
   minify: true,
   format: 'iife',
-  globalName: 'Throughline',
   target: 'es2022',
   legalComments: 'none',
-})
+}
+
+await build({ ...common, entryPoints: { throughline: 'src/script.ts' }, globalName: 'Throughline' })
+await build({ ...common, entryPoints: { e2e: 'src/e2e/index.ts' }, globalName: 'ThroughlineE2e' })

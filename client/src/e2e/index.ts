@@ -1,0 +1,6 @@
+export type { Envelope } from './envelope.ts'
+export type { Handover } from './handover.ts'
+export { createIdentity, fingerprint, type Identity, type PublicIdentity } from './identity.ts'
+export { E2eError, type E2eErrorCode, type RefusalCode, REFUSALS, type Refused } from './refusal.ts'
+export { openStore, type Store } from './store.ts'
+export { type Accepted, type Opened, openThread, type SealedThread, type State, type ThreadOptions } from './thread.ts'
