@@ -82,7 +82,10 @@ export class SealedThread {
       if (state.v !== 1 || state.thread !== thread)
         throw new E2eError('bad_state', `It is no state of thread ${thread}.`)
       for (const { n, secret, roster } of state.epochs) {
-        const epoch = await openEpoch(thread, n, fromBase64url(secret, SECRET_BYTES)!, roster)
+        const bytes = fromBase64url(secret, SECRET_BYTES)
+        if (bytes === undefined)
+          throw new E2eError('bad_state', `A key of thread ${thread} has not ${SECRET_BYTES} bytes.`)
+        const epoch = await openEpoch(thread, n, bytes, roster)
         sealed.#epochs.set(epoch.kid, epoch)
       }
       sealed.#floor = state.floor
@@ -151,7 +154,9 @@ export class SealedThread {
     if (epoch.n !== read.n) return refuse('tampered')
     // Who was not given the key cannot say who has it: a removed member could stop all sealing.
     if (!epoch.roster.has(read.from)) return refuse('not_member')
-    for (const [id] of read.members) epoch.roster.add(id)
+    const roster = new Set([...epoch.roster, ...new Map(read.members).keys()])
+    if (roster.size > MAX_DEVICES) return refuse('malformed')
+    for (const id of roster) epoch.roster.add(id)
     this.#choose()
     return { ok: true, kid: read.kid, strangers: [...epoch.roster].filter(id => !this.#members.has(id)) }
   }
