@@ -37,12 +37,13 @@ export function toBase64url(bytes: Uint8Array): string {
 
 /** Returns undefined for what is no text, has another length in bytes, or is not written as `toBase64url` writes it. */
 export function fromBase64url(text: unknown, length?: number): Bytes | undefined {
-  if (typeof text !== 'string') return undefined
+  if (typeof text !== 'string' || (length !== undefined && text.length !== Math.ceil((length * 4) / 3)))
+    return undefined
   try {
     const binary = atob(text.replaceAll('-', '+').replaceAll('_', '/'))
     const bytes = Uint8Array.from(binary, character => character.charCodeAt(0))
     // atob is lenient, and a second way to write the same bytes would be a change that nobody sees.
-    return (length ?? bytes.length) === bytes.length && toBase64url(bytes) === text ? bytes : undefined
+    return toBase64url(bytes) === text ? bytes : undefined
   } catch {
     return undefined
   }

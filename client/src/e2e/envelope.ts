@@ -1,6 +1,6 @@
 import { type Bytes, concat, fromBase64url, pack, random, toBase64url, utf8 } from './bytes.ts'
 import type { Epoch } from './epoch.ts'
-import { type Device, type Identity, sign, verified } from './identity.ts'
+import { type Device, type Identity, SIGNATURE_BYTES, sign, verified } from './identity.ts'
 import { E2eError } from './refusal.ts'
 
 /** What an origin or a relay sees of an event's `data`. */
@@ -23,7 +23,6 @@ export interface Bound {
 
 const LABEL = 'throughline e2e 1 envelope'
 const NONCE_BYTES = 24
-const SIGNATURE_BYTES = 64
 
 export async function sealEnvelope(
   { thread, type }: Bound,

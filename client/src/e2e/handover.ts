@@ -1,7 +1,7 @@
 import { type Bytes, fromBase64url, pack, toBase64url } from './bytes.ts'
 import { type Epoch, openEpoch, SECRET_BYTES } from './epoch.ts'
 import { hpkeOpen, hpkeSeal, POINT_BYTES } from './hpke.ts'
-import { type Device, type Identity, sign, verified } from './identity.ts'
+import { type Device, type Identity, SIGNATURE_BYTES, sign, verified } from './identity.ts'
 
 /** Hands the key of an epoch to devices; the origin stores it and gives it to every member like any event of the thread. */
 export interface Handover {
@@ -57,7 +57,7 @@ function isMember(value: unknown): value is [string, string] {
 }
 
 export async function signedBy(device: Device, handover: Handover): Promise<boolean> {
-  const signature = fromBase64url(handover.s)
+  const signature = fromBase64url(handover.s, SIGNATURE_BYTES)
   return signature !== undefined && (await verified(device, signature, bytesOf(handover)))
 }
 

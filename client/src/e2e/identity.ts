@@ -3,6 +3,7 @@ import { importPoint, P256, POINT_BYTES, type Recipient } from './hpke.ts'
 import { E2eError } from './refusal.ts'
 
 const ECDSA = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const
+export const SIGNATURE_BYTES = 64
 const USER_BYTES = 128
 
 /** What others must know of one device of a user; the application's directory gives it out. */
@@ -85,7 +86,7 @@ function bytesOf({ user, enc, sig }: PublicIdentity): Bytes {
   return pack('throughline e2e 1 identity', user, enc, sig)
 }
 
-/** Signs with ECDSA on P-256: 64 bytes. */
+/** Signs with ECDSA on P-256. */
 export async function sign(identity: Identity, bytes: Bytes): Promise<Bytes> {
   return new Uint8Array(await crypto.subtle.sign(ECDSA, identity.sign, bytes))
 }
