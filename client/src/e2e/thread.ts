@@ -79,12 +79,13 @@ export class SealedThread {
     const known = await Promise.all([...former, ...(state?.known ?? [])].map(importDevice))
     for (const device of known) sealed.#known.set(device.id, device)
     if (state !== undefined) {
-      if (state.v !== 1 || state.thread !== thread)
+      if (state.v !== 1 || state.thread !== thread) {
         throw new E2eError('bad_state', `It is no state of thread ${thread}.`)
+      }
       for (const { n, secret, roster } of state.epochs) {
         const bytes = fromBase64url(secret, SECRET_BYTES)
         if (bytes === undefined)
-          throw new E2eError('bad_state', `A key of thread ${thread} has not ${SECRET_BYTES} bytes.`)
+          throw new E2eError('bad_state', `A key of thread ${thread} is not ${SECRET_BYTES} bytes.`)
         const epoch = await openEpoch(thread, n, bytes, roster)
         sealed.#epochs.set(epoch.kid, epoch)
       }
@@ -220,7 +221,7 @@ export class SealedThread {
 
   #hand(epoch: Epoch, to: readonly Device[]): Promise<Handover> {
     if (!this.#members.has(this.#own.id))
-      throw new E2eError('not_member', 'This device is no member: it has no key to give.')
+      throw new E2eError('not_member', 'This device is no member: nobody takes its key.')
     return makeHandover(this.thread, epoch, this.#identity, this.#own.id, to)
   }
 

@@ -21,8 +21,8 @@ let store, identity, thread, socket, before = Promise.resolve()
 const said = []
 
 async function start(user) {
-  store = await ThroughlineE2e.openStore()
-  identity = await store.identity(user)
+  store = await ThroughlineE2e.openStore(user)
+  identity = store.identity
   return identity.public
 }
 
