@@ -20,9 +20,12 @@ async function openWithMallory(): Promise<{ ada: Person; ben: Person; mallory: P
   return { ada, ben, mallory: { ...person, ...hacker } }
 }
 
-/** Every text that differs from a given one in one character, and one that is shorter. */
+const BASE64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+
+/** A text with each character changed, one that is shorter, and one whose end may stand for the same bytes. */
 function* damaged(text: string): Generator<string> {
   yield text.slice(0, -1)
+  yield text.slice(0, -1) + BASE64URL[(BASE64URL.indexOf(text.at(-1)!) + 1) % 64]
   for (let i = 0; i < text.length; i++) yield text.slice(0, i) + (text[i] === 'A' ? 'B' : 'A') + text.slice(i + 1)
 }
 
@@ -163,6 +166,7 @@ await t.test('one who was removed is heard no more, even with the key', async t 
   const next = await mallory.thread.rotate()
   const removal = await ada.thread.remove('6')
   await ben.thread.dismiss('6')
+  t.equal(ben.thread.kid, undefined, 'nor is the key of before taken again')
   await tell(ada, removal, [ada, ben])
   const late = forge({ ...old, from, type: 'm', signingKey })
   t.match(await ben.thread.open(late, { sender: '6', type: 'm' }), { code: 'not_member' })
@@ -217,6 +221,12 @@ await t.test('a member cannot hand over a key other than it says, nor use up the
   )
   t.equal(ben.thread.kid, kid)
   t.match(await accept(without), { ok: true }, 'with all in order it is one')
+  const name = (length: number): Handover => {
+    const ids = Array.from({ length }, () => base64url(randomBytes(32)))
+    return signed({ ...without, members: [from, ...ids].map(id => [id, '']) }, mallory)
+  }
+  t.match(await accept(name(200)), { ok: true })
+  t.match(await accept(name(200)), { code: 'malformed' }, 'nor name devices without end')
 })
 
 await t.test('a handover that comes again does not bring the old key back', async t => {

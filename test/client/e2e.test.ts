@@ -36,6 +36,7 @@ interface Vectors {
 
 type Field = 'info' | 'skRm' | 'skEm' | 'pkRm' | 'pkEm' | 'enc' | 'aad' | 'pt' | 'ct'
 
+const EPOCH = new URL('client/dist/e2e/epoch.js', ROOT).href
 const python = vectors('e2e') as Vectors
 
 /** Opens the vectors' thread as each of their devices. */
@@ -207,6 +208,20 @@ await t.test(
   },
 )
 
+await t.test(
+  'of keys that are made at the same time all choose the one that more have, then the smaller id',
+  async t => {
+    const { pick } = (await import(EPOCH)) as typeof import('../../client/dist/e2e/epoch.js')
+    const epoch = (kid: string, n: number, ...roster: string[]) => ({ kid, n, roster: new Set(roster) }) as never
+    const epochs = [epoch('b', 2, '1', '2'), epoch('c', 2, '1', '2'), epoch('a', 2, '1'), epoch('d', 1, '1', '2')]
+    for (const order of [epochs, epochs.toReversed()]) {
+      t.equal(pick(order, new Set(['1', '2', '3']), 0)?.kid, 'b')
+      t.equal(pick(order, new Set(['1']), 0)?.kid, 'a')
+      t.equal(pick(order, new Set(['1', '2']), 3), undefined)
+    }
+  },
+)
+
 await t.test('one adds and one removes at the same time: nobody seals for the removed one, and all settle', async t => {
   const [ada, ben, eve] = (await openGroup('42', '1', '2', '3')) as [Person, Person, Person]
   const identity = await createIdentity('4')
@@ -286,6 +301,8 @@ await t.test('what cannot be done is refused with a code and what to do', async 
     await t.rejects(thread.seal('m', 'x'.repeat(length), { maxBytes: size - 1 }), { code: 'too_large' })
   }
   const good = identity.public
+  const hybrid = Buffer.from(good.enc, 'base64url')
+  hybrid[0] = 6 + (hybrid[64]! & 1)
   const point = `BA${good.enc.slice(2, -4)}AAAA`
   for (const bad of [
     { ...good, v: 2 as never },
@@ -293,6 +310,7 @@ await t.test('what cannot be done is refused with a code and what to do', async 
     { ...good, user: 'x'.repeat(129) },
     { ...good, enc: good.enc.slice(1) },
     { ...good, enc: point },
+    { ...good, enc: base64url(hybrid) },
     { ...good, sig: point },
     { ...good, sig: `A${good.sig.slice(1)}` },
   ]) {
