@@ -16,7 +16,7 @@ import { answer, type Call, type PathValues, refuse } from './call.ts'
 import { problem } from './problem.ts'
 import { batchCall } from './routes/batch.ts'
 import { callbackTestCall } from './routes/callback-test.ts'
-import { callbacksCall, retryCall } from './routes/callbacks.ts'
+import { callbacksCall, steerCalls } from './routes/callbacks.ts'
 import { disconnectCall } from './routes/disconnect.ts'
 import { gapsCall } from './routes/gaps.ts'
 import { headsCall } from './routes/heads.ts'
@@ -61,7 +61,7 @@ export async function openApi(parts: ApiParts): Promise<HttpCalls> {
     threadPresenceCall(parts),
     iceCall(parts),
     callbacksCall(parts),
-    retryCall(parts),
+    ...steerCalls(parts),
     callbackTestCall(parts),
   ]
   const app = await openRouter([...hot, ...cold], parts)

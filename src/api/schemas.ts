@@ -1,4 +1,5 @@
 import { Type } from 'typebox'
+import { STATES } from '../callbacks/queue.ts'
 
 /**
  * What the calls take and answer, for the OpenAPI page. They describe and do not check: readEvent does, since `data` must
@@ -156,7 +157,7 @@ export const PublicKeys = Type.Object({
 
 export const Queue = Type.Object({
   state: Type.Union(
-    ['idle', 'delivering', 'waiting', 'gone'].map(state => Type.Literal(state)),
+    STATES.map(state => Type.Literal(state)),
     { description: 'gone: it answered 410, and is called no more until its configuration changes' },
   ),
   depth: Type.Integer({ description: 'Events that wait' }),
@@ -197,6 +198,8 @@ export const CallbackDiagnosis = Type.Object({
 })
 
 export const Done = Type.Object({}, { additionalProperties: false })
+
+export const Dropped = Type.Object({ dropped: Type.Integer({ description: 'Events that will not be sent' }) })
 
 export const Problem = Type.Object({
   type: Type.String(),

@@ -2,9 +2,9 @@
 --
 -- KEYS  [1] facts: a stream {f: text, s: state}   [2] waiting states: a hash {state: id in the stream}
 --       [3] versions: a sorted set of states by version   [4] the site's work: a hash (see take.lua)
---       [5] sites of the partition with work, by when to look, in milliseconds
+--       [5] sites of the partition with work, by when to look, in milliseconds   [6] those that are paused: a set
 -- ARGV  [1] site   [2] config   [3] ms until a batch closes   [4] most without a state   [5] most   [6] ms of versions
---       then for each fact: state or "", version, text
+--       [7] ms that a fact may wait, then for each fact: state or "", version, text
 -- Returns milliseconds until it is worth to take, -1 if nobody need, and the number of facts dropped.
 local TTL, LONG = 90000, 2592000 -- 25 hours, a fact lives a day; 30 days
 local facts, states, versions, work = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -14,7 +14,7 @@ redis.call('EXPIRE', work, LONG)
 
 local gone = redis.call('HGET', work, 'gone')
 if gone == ARGV[2] then
-  return { -1, (#ARGV - 6) / 3 }
+  return { -1, (#ARGV - 7) / 3 }
 elseif gone then
   redis.call('DEL', work)
 end
@@ -30,9 +30,14 @@ local function upTo(id, last)
 end
 
 redis.call('ZREMRANGEBYSCORE', versions, 0, (now - ARGV[6]) * 1000)
+-- Nobody else does it while the site is paused.
+local dropped = redis.call('XTRIM', facts, 'MINID', string.format('%.0f', now - ARGV[7]))
+if dropped > 0 then
+  redis.call('HDEL', work, 'id', 'last')
+end
 local last = redis.call('HGET', work, 'last')
-local length, dropped = redis.call('XLEN', facts), 0
-for arg = 7, #ARGV, 3 do
+local length = redis.call('XLEN', facts)
+for arg = 8, #ARGV, 3 do
   local state, version, text = ARGV[arg], ARGV[arg + 1], ARGV[arg + 2]
   local fresh = true
   if state ~= '' then
@@ -62,7 +67,7 @@ end
 redis.call('EXPIRE', facts, TTL)
 redis.call('EXPIRE', states, TTL)
 redis.call('EXPIRE', versions, TTL)
-if length == 0 then
+if length == 0 or redis.call('SISMEMBER', KEYS[6], ARGV[1]) == 1 then
   return { -1, dropped }
 end
 

@@ -3,14 +3,14 @@ import { after, type Cancel, endOfTick, every, sleep } from '../lib/clock.ts'
 import { errorFacts, type Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { EventId, SiteId, ThreadId, UserId } from '../protocol/ids.ts'
-import { Refusal } from '../protocol/refusal.ts'
 import type { Topic } from '../protocol/topic.ts'
 import type { Callback, Trust } from '../trust/trust.ts'
 import { configOf, crossing, delivered, type News, wants } from './facts.ts'
-import type { Batch, CallbackQueue, Fact, Next, Outcome, QueueStatus } from './queue.ts'
+import type { Batch, CallbackQueue, Fact, Next, Outcome } from './queue.ts'
 import { CLOSE, LEASE } from './queue.ts'
 import { send, type SendParts } from './send.ts'
 import { Slots } from './slots.ts'
+import { type Deed, steer } from './steer.ts'
 
 export interface CallbacksOptions extends SendParts {
   readonly queue: CallbackQueue
@@ -93,17 +93,11 @@ export class Callbacks {
     void this.#add(site)
   }
 
-  /** Rejects with `not_found` for a site without a callback, and with `bus_down`. */
-  async status(site: SiteId): Promise<QueueStatus> {
-    await this.#need(site)
-    return this.#orDown(this.#options.queue.status(site))
-  }
-
-  /** Tries at once what waits. Rejects as `status` does. */
-  async retry(site: SiteId): Promise<void> {
-    await this.#need(site)
-    await this.#orDown(this.#options.queue.retry(site))
-    this.#wake(site, 0)
+  /** As steer.ts has it. */
+  async steer(site: SiteId, deed: Deed | 'show'): Promise<object> {
+    const answer = await steer(this.#options, site, deed)
+    if (deed === 'retry' || deed === 'resume') this.#wake(site, 0)
+    return answer
   }
 
   /** Ends when what is under way has been told, or has taken too long: then another node does it. */
@@ -125,17 +119,6 @@ export class Callbacks {
 
   async #callbackOf(site: SiteId): Promise<Callback | undefined> {
     return (await this.#options.trust.findSite(site))?.callback
-  }
-
-  async #need(site: SiteId): Promise<void> {
-    if ((await this.#callbackOf(site)) === undefined) throw new Refusal('not_found', 'the site has no callback')
-  }
-
-  async #orDown<T>(answer: Promise<T>): Promise<T> {
-    return answer.catch((error: unknown) => {
-      this.#options.log.debug(errorFacts(error), 'the queue of callbacks could not be reached')
-      throw new Refusal('bus_down', undefined, { retryAfter: 2 })
-    })
   }
 
   /** Puts what waits for a site into its queue, one part after the other, and in order. */

@@ -12,6 +12,7 @@ if redis.call('HGET', work, 'token') ~= ARGV[2] then
   return { -1, 0 }
 end
 redis.call('HDEL', work, 'token', 'until')
+local isPaused = redis.call('SISMEMBER', KEYS[6], ARGV[1]) == 1
 
 if ARGV[3] == 'gone' then
   local dropped = redis.call('XLEN', facts)
@@ -23,6 +24,9 @@ if ARGV[3] == 'gone' then
 elseif ARGV[3] == 'retry' then
   redis.call('HINCRBY', work, 'attempt', 1)
   redis.call('HSET', work, 'next', now + ARGV[5], 'error', ARGV[6], 'failed', now)
+  if isPaused then
+    return { -1, 0 }
+  end
   redis.call('ZADD', KEYS[5], now + ARGV[5], ARGV[1])
   return { tonumber(ARGV[5]), 0 }
 end
@@ -36,7 +40,7 @@ for _, entry in ipairs(redis.call('XRANGE', facts, '-', ARGV[4])) do
 end
 redis.call('HDEL', work, 'id', 'last', 'attempt', 'next', 'error', 'failed')
 local first = redis.call('XRANGE', facts, '-', '+', 'COUNT', 1)[1]
-if not first then
+if not first or isPaused then
   redis.call('ZREM', KEYS[5], ARGV[1])
   return { -1, 0 }
 end

@@ -12,6 +12,7 @@ import {
   type Next,
   type Outcome,
   type QueueStatus,
+  STATES,
   VERSIONS,
 } from './queue.ts'
 
@@ -34,6 +35,7 @@ interface Line {
   next: number
   error: QueueStatus['error']
   gone: string | undefined
+  paused: boolean
 }
 
 const NOTHING: Next = { waitMs: undefined, dropped: 0 }
@@ -54,28 +56,27 @@ export class MemoryQueue implements CallbackQueue {
     if (line.gone !== undefined) Object.assign(line, { gone: undefined, error: undefined })
     const now = this.#clock.now()
     forget(line, (now - VERSIONS) * 1000)
-    const dropped = facts.filter(fact => !this.#put(line, fact, now)).length
-    const isFree = line.facts.size > 0 && line.token === undefined && line.next <= now
+    const old = forgetOld(line, now)
+    const dropped = old + facts.filter(fact => !this.#put(line, fact, now)).length
+    const isFree = line.facts.size > 0 && line.token === undefined && !line.paused && line.next <= now
     return { waitMs: isFree ? (line.facts.size < CLOSE.facts ? CLOSE.ms : 0) : undefined, dropped }
   }
 
   async take(site: SiteId): Promise<Batch | Next> {
     const line = this.#line(site)
-    if (line.token !== undefined || line.gone !== undefined) return NOTHING
+    if (line.token !== undefined || line.gone !== undefined || line.paused) return NOTHING
     const now = this.#clock.now()
-    const old = [...line.facts.values()].filter(({ since }) => since < now - LONGEST)
-    for (const fact of old) remove(line, fact)
-    if (old.length > 0) line.tried = undefined
+    const old = forgetOld(line, now)
     if (line.facts.size === 0) {
       Object.assign(line, { tried: undefined, failures: 0, next: 0 })
-      return { waitMs: undefined, dropped: old.length }
+      return { waitMs: undefined, dropped: old }
     }
-    if (line.next > now) return { waitMs: line.next - now, dropped: old.length }
+    if (line.next > now) return { waitMs: line.next - now, dropped: old }
     const facts = chosen(line)
     const [first] = facts as [Waiting]
     const closes = first.since + CLOSE.ms
     const isFull = facts.length === CLOSE.facts || facts.length < line.facts.size
-    if (line.tried === undefined && !isFull && closes > now) return { waitMs: closes - now, dropped: old.length }
+    if (line.tried === undefined && !isFull && closes > now) return { waitMs: closes - now, dropped: old }
     line.tried ??= { id: newBatchId(), last: facts.at(-1)!.place }
     line.token = randomId(9)
     const body = bodyOf(
@@ -99,7 +100,7 @@ export class MemoryQueue implements CallbackQueue {
       for (const fact of line.facts.values()) if (fact.place <= Number(last)) remove(line, fact)
       Object.assign(line, { tried: undefined, failures: 0, next: 0, error: undefined })
       const [first] = line.facts.values()
-      if (first === undefined) return NOTHING
+      if (first === undefined || line.paused) return NOTHING
       const wait = line.facts.size < CLOSE.facts ? Math.max(0, first.since + CLOSE.ms - now) : 0
       return { waitMs: wait, dropped: 0 }
     }
@@ -107,28 +108,27 @@ export class MemoryQueue implements CallbackQueue {
     if (outcome.kind === 'retry') {
       line.failures++
       line.next = now + outcome.delayMs
-      return { waitMs: outcome.delayMs, dropped: 0 }
+      return line.paused ? NOTHING : { waitMs: outcome.delayMs, dropped: 0 }
     }
     const dropped = line.facts.size
-    line.facts.clear()
-    line.states.clear()
-    Object.assign(line, { tried: undefined, failures: 0, next: 0, gone: config })
+    clear(line)
+    line.gone = config
     return { waitMs: undefined, dropped }
   }
 
   async due(): Promise<SiteId[]> {
     const now = this.#clock.now()
     return [...this.#lines]
-      .filter(([, { facts, token, next }]) => facts.size > 0 && token === undefined && next <= now)
+      .filter(([, line]) => line.facts.size > 0 && line.token === undefined && !line.paused && line.next <= now)
       .map(([site]) => site)
   }
 
   async status(site: SiteId): Promise<QueueStatus> {
-    const { facts, token, next, error, gone } = this.#line(site)
+    const { facts, token, next, error, gone, paused } = this.#line(site)
     const [first] = facts.values()
-    const waits = facts.size > 0 ? 'waiting' : 'idle'
+    const holds = [paused, gone !== undefined, token !== undefined, facts.size > 0, true]
     return {
-      state: gone !== undefined ? 'gone' : token !== undefined ? 'delivering' : waits,
+      state: STATES[holds.indexOf(true)]!,
       depth: facts.size,
       oldest: first?.since,
       next: next > this.#clock.now() ? next : undefined,
@@ -138,6 +138,21 @@ export class MemoryQueue implements CallbackQueue {
 
   async retry(site: SiteId): Promise<void> {
     Object.assign(this.#line(site), { next: 0, gone: undefined })
+  }
+
+  async pause(site: SiteId): Promise<void> {
+    this.#line(site).paused = true
+  }
+
+  async resume(site: SiteId): Promise<void> {
+    Object.assign(this.#line(site), { next: 0, paused: false })
+  }
+
+  async drop(site: SiteId): Promise<number> {
+    const line = this.#line(site)
+    const dropped = line.facts.size
+    clear(line)
+    return dropped
   }
 
   #line(site: SiteId): Line {
@@ -153,6 +168,7 @@ export class MemoryQueue implements CallbackQueue {
         next: 0,
         error: undefined,
         gone: undefined,
+        paused: false,
       }
       this.#lines.set(site, line)
     }
@@ -183,9 +199,27 @@ export class MemoryQueue implements CallbackQueue {
   }
 }
 
+function clear(line: Line): void {
+  line.facts.clear()
+  line.states.clear()
+  Object.assign(line, { tried: undefined, failures: 0, next: 0 })
+}
+
 function remove({ facts, states }: Line, { place, state }: Waiting): void {
   facts.delete(place)
   if (state !== undefined && states.get(state) === place) states.delete(state)
+}
+
+/** Removes what has waited for too long, and returns how many facts that were. */
+function forgetOld(line: Line, now: number): number {
+  let old = 0
+  for (const fact of line.facts.values()) {
+    if (fact.since >= now - LONGEST) break
+    remove(line, fact)
+    old++
+  }
+  if (old > 0) line.tried = undefined
+  return old
 }
 
 function forget({ versions }: Line, before: number): void {

@@ -32,9 +32,12 @@ export type Outcome =
   | { readonly kind: 'retry'; readonly delayMs: number; readonly error: string }
   | { readonly kind: 'gone'; readonly error: string }
 
+/** In the order of what is told when several are true. */
+export const STATES = ['paused', 'gone', 'delivering', 'waiting', 'idle'] as const
+
 /** How a site's queue stands. */
 export interface QueueStatus {
-  readonly state: 'idle' | 'delivering' | 'waiting' | 'gone'
+  readonly state: (typeof STATES)[number]
   readonly depth: number
   /** When the oldest fact came, in milliseconds since the epoch; so are the others. */
   readonly oldest: number | undefined
@@ -69,11 +72,17 @@ export interface CallbackQueue {
   renew(taken: ReadonlyMap<SiteId, Batch>): Promise<void>
   /** Gives the site back. What was told is removed; `gone` drops all, until `config` is another. */
   done(site: SiteId, config: string, batch: Batch, outcome: Outcome): Promise<Next>
-  /** Returns sites that wait for somebody to take them. */
+  /** Returns sites that wait for somebody to take them. Keeps what is paused so, for a month. */
   due(): Promise<SiteId[]>
   status(site: SiteId): Promise<QueueStatus>
-  /** Lets the site be tried at once, be it gone or not. */
+  /** Lets the site be tried at once, be it gone or not; but not while it is paused. */
   retry(site: SiteId): Promise<void>
+  /** Lets nobody take the site until `resume`. Facts are added as before; what is under way comes to its end. */
+  pause(site: SiteId): Promise<void>
+  /** Lets the site be taken again, at once. */
+  resume(site: SiteId): Promise<void>
+  /** Removes all that waits, what is under way included, and returns how many facts that were. Those to come are not concerned. */
+  drop(site: SiteId): Promise<number>
 }
 
 /** Milliseconds. A killed node's sites are taken over after this, when another looks. */

@@ -15,6 +15,7 @@ import {
   type Next,
   type Outcome,
   type QueueStatus,
+  STATES,
   VERSIONS,
 } from './queue.ts'
 
@@ -23,7 +24,7 @@ const TAKE = loadScript('callbacks/take')
 const DONE = loadScript('callbacks/done')
 const RENEW = loadScript('callbacks/renew')
 const DUE = loadScript('callbacks/due')
-const STATUS = loadScript('callbacks/status')
+const STEER = loadScript('callbacks/steer')
 
 /** Sites of a partition that are looked at at once. */
 const SITES = 1000
@@ -43,7 +44,7 @@ export class RedisQueue implements CallbackQueue {
   }
 
   async add(site: SiteId, config: string, facts: readonly Fact[]): Promise<Next> {
-    const args: (string | number)[] = [site, config, CLOSE.ms, MOST.happenings, MOST.all, VERSIONS]
+    const args: (string | number)[] = [site, config, CLOSE.ms, MOST.happenings, MOST.all, VERSIONS, LONGEST]
     for (const fact of facts) args.push(fact.state?.name ?? '', fact.state?.version ?? 0, factText(fact))
     return readNext((await this.#link.run(ADD, this.#of(site), args)) as [number, number])
   }
@@ -74,19 +75,20 @@ export class RedisQueue implements CallbackQueue {
 
   async due(): Promise<SiteId[]> {
     const partitions = Array.from({ length: PARTITIONS }, (_, partition) => this.#keys.callbackSites(partition))
-    const found = await Promise.all(partitions.map(key => this.#link.run(DUE, [key], [SITES]) as Promise<SiteId[]>))
+    const found = await Promise.all(partitions.map(keys => this.#link.run(DUE, keys, [SITES]) as Promise<SiteId[]>))
     return found.flat()
   }
 
   async status(site: SiteId): Promise<QueueStatus> {
-    const [now, depth, first, fields] = (await this.#link.run(STATUS, this.#of(site), [site, ''])) as Status
+    const [now, depth, first, paused, fields] = await this.#steer(site, '')
     const work = new Map<string, string>()
     for (let i = 0; i < fields.length; i += 2) work.set(fields[i]!, fields[i + 1]!)
     const next = Number(work.get('next') ?? 0)
     const error = work.get('error')
     const isTaken = Number(work.get('until') ?? 0) > now
+    const holds = [paused === 1, work.has('gone'), isTaken, depth > 0, true]
     return {
-      state: work.has('gone') ? 'gone' : isTaken ? 'delivering' : depth > 0 ? 'waiting' : 'idle',
+      state: STATES[holds.indexOf(true)]!,
       depth,
       oldest: first === '' ? undefined : Number.parseInt(first, 10),
       next: next > now ? next : undefined,
@@ -95,7 +97,24 @@ export class RedisQueue implements CallbackQueue {
   }
 
   async retry(site: SiteId): Promise<void> {
-    await this.#link.run(STATUS, this.#of(site), [site, 'retry'])
+    await this.#steer(site, 'retry')
+  }
+
+  async pause(site: SiteId): Promise<void> {
+    await this.#steer(site, 'pause')
+  }
+
+  async resume(site: SiteId): Promise<void> {
+    await this.#steer(site, 'resume')
+  }
+
+  async drop(site: SiteId): Promise<number> {
+    const [, depth] = await this.#steer(site, 'drop')
+    return depth
+  }
+
+  async #steer(site: SiteId, deed: string): Promise<Status> {
+    return (await this.#link.run(STEER, this.#of(site), [site, deed])) as Status
   }
 
   #of(site: SiteId): readonly string[] {
@@ -104,7 +123,7 @@ export class RedisQueue implements CallbackQueue {
 }
 
 type Taken = [number, number, string?, string?, number?, string[]?]
-type Status = [number, number, string, string[]]
+type Status = [now: number, depth: number, first: string, paused: number, work: string[]]
 
 function readNext([wait, dropped]: readonly [number, number, ...unknown[]]): Next {
   return { waitMs: wait === -1 ? undefined : wait, dropped }

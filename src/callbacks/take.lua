@@ -14,6 +14,9 @@ local lease, next, id, last, failures, gone =
   unpack(redis.call('HMGET', work, 'until', 'next', 'id', 'last', 'attempt', 'gone'))
 if (lease and tonumber(lease) > now) or gone then
   return { -1, 0 }
+elseif redis.call('SISMEMBER', KEYS[6], ARGV[1]) == 1 then
+  redis.call('ZREM', KEYS[5], ARGV[1])
+  return { -1, 0 }
 end
 
 local dropped = redis.call('XTRIM', facts, 'MINID', string.format('%.0f', now - ARGV[8]))

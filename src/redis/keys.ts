@@ -99,14 +99,16 @@ export class Keys {
     return `${this.#start(site)}l:${site}`
   }
 
-  /** What the site whose topic it is is to be told: facts, states, versions, work, and its partition's sites with work. */
+  /** What the site whose topic it is is to be told: facts, states, versions, work, and what `callbackSites` returns. */
   callbacks(site: Topic): readonly string[] {
     const start = this.#start(site)
-    return [...['f', 'g', 'w', 'b'].map(kind => `${start}${kind}:${site}`), this.callbackSites(partitionOf(site))]
+    return [...['f', 'g', 'w', 'b'].map(kind => `${start}${kind}:${site}`), ...this.callbackSites(partitionOf(site))]
   }
 
-  callbackSites(partition: number): string {
-    return `${this.#starts[partition]!}b`
+  /** A partition's sites with work, and those that are paused. */
+  callbackSites(partition: number): readonly string[] {
+    const start = this.#starts[partition]!
+    return [`${start}b`, `${start}paused`]
   }
 
   /** The channel on which a node hears itself, so that it knows that its bus works. */

@@ -7,12 +7,16 @@ await t.test('the queue keeps the contract in memory', async t => {
   await callbackQueueContract(t, async () => new MemoryQueue({ now: Date.now }))
 })
 
-await t.test('what has waited for a day is dropped', async t => {
-  let now = Date.now()
-  const queue = new MemoryQueue({ now: () => now })
-  await queue.add(ACME, 'c', [fact('a')])
-  now += LONGEST
-  await queue.add(ACME, 'c', [fact('b')])
-  now += 300
-  t.same(idsIn(await take(queue)), ['b'])
-})
+for (const paused of [false, true]) {
+  await t.test(`what has waited for a day is dropped${paused ? ', in a pause too' : ''}`, async t => {
+    let now = Date.now()
+    const queue = new MemoryQueue({ now: () => now })
+    if (paused) await queue.pause(ACME)
+    await queue.add(ACME, 'c', [fact('a')])
+    now += LONGEST + 1
+    t.equal((await queue.add(ACME, 'c', [fact('b')])).dropped, 1)
+    await queue.resume(ACME)
+    now += 300
+    t.same(idsIn(await take(queue)), ['b'])
+  })
+}

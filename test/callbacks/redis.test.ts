@@ -3,7 +3,7 @@ import { RedisQueue } from '../../src/callbacks/redis.ts'
 import { LEASE, type CallbackQueue } from '../../src/callbacks/queue.ts'
 import { Keys } from '../../src/redis/keys.ts'
 import { openRedis } from '../../src/redis/redis.ts'
-import { ACME, callbackQueueContract, fact, idsIn, state, take } from '../contract/callback-queue.ts'
+import { ACME, callbackQueueContract, GLOBEX, fact, idsIn, state, take } from '../contract/callback-queue.ts'
 import { newPrefix } from '../contract/node.ts'
 import { startRedis, type RedisServer } from '../support/redis.ts'
 import { until } from '../support/until.ts'
@@ -42,7 +42,7 @@ await t.test(
   },
 )
 
-await t.test('what has waited for a day is dropped', async t => {
+await t.test('what has waited for a day is dropped, in a pause too', async t => {
   const prefix = newPrefix()
   const queue = await open(t, redis, prefix)
   const keys = (await redis.cli('KEYS', `${prefix}:*`)).trim()
@@ -50,8 +50,30 @@ await t.test('what has waited for a day is dropped', async t => {
   const yesterday = Date.now() - 86_400_000 - 1000
   const [stream] = new Keys(prefix).callbacks(`acme/site` as never)
   await redis.cli('XADD', stream!, `${yesterday}-0`, 'f', '{"id":"a"}', 's', '')
-  await queue.add(ACME, 'c', [fact('b')])
+  await queue.pause(ACME)
+  t.equal((await queue.add(ACME, 'c', [fact('b')])).dropped, 1)
+  await queue.resume(ACME)
   t.same(idsIn(await take(queue)), ['b'])
+})
+
+await t.test('a pause outlives the node, and lasts for as long as any node looks', async t => {
+  const prefix = newPrefix()
+  const [one, two] = [await open(t, redis, prefix), await open(t, redis, prefix)]
+  await one.add(ACME, 'c', [fact('a')])
+  await take(one)
+  await one.pause(ACME)
+  const left = async (): Promise<number> => {
+    const entries = await redis.entries()
+    return entries.find(({ key }) => key.startsWith(`${prefix}:`) && key.endsWith(':paused'))!.ttl
+  }
+  t.ok((await left()) > 29 * 86_400)
+  const key = (await redis.cli('KEYS', `${prefix}:*:paused`)).trim()
+  await redis.cli('EXPIRE', key, 100)
+  t.same(await two.due(), [])
+  t.ok((await left()) > 29 * 86_400, 'it is renewed')
+  t.equal((await two.status(ACME)).state, 'paused')
+  await two.resume(ACME)
+  t.equal((await two.status(ACME)).state, 'delivering')
 })
 
 await t.test('every key has an end', async t => {
@@ -63,7 +85,8 @@ await t.test('every key has an end', async t => {
     const entries = await redis.entries()
     return entries.filter(({ key }) => key.startsWith(`${prefix}:`)).map(({ ttl }) => ttl)
   }
-  t.equal((await ends()).length, 5)
+  await queue.pause(GLOBEX)
+  t.equal((await ends()).length, 6)
   t.ok((await ends()).every(ttl => ttl > 0))
   await queue.done(ACME, 'c', batch, { kind: 'gone', error: 'it said 410' })
   t.ok((await ends()).every(ttl => ttl > 0))
