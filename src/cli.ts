@@ -28,6 +28,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     does: "tests whether a site's callback URL can be reached",
     load: async () => (await import('./commands/callback.ts')).callback,
   },
+  callbacks: {
+    does: "shows, pauses, retries or drops what waits for a site's callback",
+    load: async () => (await import('./commands/callbacks.ts')).callbacks,
+  },
   publish: { does: 'publishes an event', load: async () => (await import('./commands/publish.ts')).publish },
 }
 
@@ -36,7 +40,7 @@ const HELP = `throughline COMMAND
 A real-time relay for web origins that cannot hold WebSockets open.
 
 ${Object.entries(COMMANDS)
-  .map(([name, { does }]) => `  ${name.padEnd(10)}${does}`)
+  .map(([name, { does }]) => `  ${name.padEnd(11)}${does}`)
   .join('\n')}
 
   --help     tells more; also after a command

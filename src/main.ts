@@ -1,7 +1,9 @@
 import type { AddressInfo } from 'node:net'
 import { type Health, openAdmin } from './admin/admin.ts'
+import type { Steer } from './admin/callbacks.ts'
 import { openApi } from './api/api.ts'
 import { openBrowserCalls } from './api/browser.ts'
+import { answerFor } from './api/call.ts'
 import { MemoryBus } from './bus/memory.ts'
 import { openRedisBus } from './bus/redis.ts'
 import { Callbacks } from './callbacks/callbacks.ts'
@@ -44,6 +46,8 @@ const DRAIN_SHARE = 0.8
 export interface Node {
   readonly busUp: boolean
   numbers(): Promise<Numbers>
+  /** For the admin port. */
+  readonly steer: Steer
   /** Sends the clients elsewhere, lets publishes finish, and closes everything (DESIGN §13). */
   drain(): Promise<void>
 }
@@ -156,7 +160,8 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
   const httpPort = new HttpPort(server, api)
   let draining = false
   const health = (): Health => ({ ready: !draining, busUp: bus.up })
-  const admin = worker === undefined ? openAdmin({ metrics, health }) : undefined
+  const steer: Steer = (site, deed) => answerFor(callbacks.steer(site, deed), '/callbacks', { metrics, log })
+  const admin = worker === undefined ? openAdmin({ metrics, health, steer }) : undefined
 
   // Events go up through these two, tied once, before a port is open.
   bus.listen(hub)
@@ -188,6 +193,7 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
       return bus.up
     },
     numbers: () => metrics.numbers(),
+    steer,
     async drain() {
       draining = true
       gateway.stopListening()

@@ -1,8 +1,10 @@
 import { fastify, type FastifyInstance } from 'fastify'
+import { addCallbacks, type Steer } from './callbacks.ts'
 
 export interface AdminParts {
   readonly metrics: Exposition
   readonly health: () => Health | Promise<Health>
+  readonly steer: Steer
 }
 
 /** The numbers in Prometheus' text format. */
@@ -19,8 +21,8 @@ export interface Health {
 
 const REQUEST_WITHIN = 10_000
 
-/** The operator's port: metrics and health. Not for the internet, so it listens on loopback unless told otherwise. */
-export function openAdmin({ metrics, health }: AdminParts): FastifyInstance {
+/** The operator's port: metrics, health, and the queues of callbacks. Not for the internet, so it listens on loopback unless told otherwise. */
+export function openAdmin({ metrics, health, steer }: AdminParts): FastifyInstance {
   const app = fastify({
     requestTimeout: REQUEST_WITHIN,
     http: { headersTimeout: REQUEST_WITHIN, connectionsCheckingInterval: 1000 },
@@ -34,5 +36,6 @@ export function openAdmin({ metrics, health }: AdminParts): FastifyInstance {
     const { ready, busUp } = await health()
     return reply.code(ready ? 200 : 503).send({ ready, bus: busUp ? 'up' : 'down' })
   })
+  addCallbacks(app, steer)
   return app
 }

@@ -5,7 +5,7 @@ import { userTopic } from '../protocol/topic.ts'
 import type { ApiParts } from './api.ts'
 import { bearerOf } from './authenticate.ts'
 import { JSON_TYPE, refuse } from './call.ts'
-import { problem } from './problem.ts'
+import { problem } from '../protocol/problem.ts'
 import { answerIce } from './routes/ice.ts'
 
 type Parts = Pick<ApiParts, 'trust' | 'hub' | 'ice' | 'clock' | 'metrics' | 'log'>

@@ -5,7 +5,7 @@ import type { Scope, ServerIdentity } from '../trust/trust.ts'
 import type { FastifySchema } from 'fastify'
 import type { ApiParts } from './api.ts'
 import { authenticate } from './authenticate.ts'
-import { problem } from './problem.ts'
+import { problem } from '../protocol/problem.ts'
 
 /** One call of the API: GET, or POST with a JSON body. */
 export interface Call {
@@ -48,6 +48,19 @@ export async function answer(
     }
   } catch (error) {
     return refuse(error, call.path, parts)
+  }
+}
+
+/** Returns the answer to what any other port was asked for in the API's stead. Never rejects. */
+export async function answerFor(
+  asked: Promise<object>,
+  path: string,
+  parts: Pick<ApiParts, 'metrics' | 'log'>,
+): Promise<HttpAnswer> {
+  try {
+    return { status: 200, headers: NOT_KEPT, body: JSON.stringify(await asked) }
+  } catch (error) {
+    return refuse(error, path, parts)
   }
 }
 

@@ -33,16 +33,23 @@ interface ApiValues {
 
 /** Returns where a path of the API is. Throws a UsageError. */
 export function apiUrl({ api }: ApiValues, path: string): string {
-  return parsed(api, '--api', parseUrl, 'an http or https URL') + path
+  return baseUrl(api, '--api') + path
 }
 
-/** Calls a relay as a site's server does, and returns the answer's text. Rejects with a Failure. */
+/** Returns an option's URL, to which a path can be added. Throws a UsageError. */
+export function baseUrl(text: string, option: string): string {
+  return parsed(text, option, parseUrl, 'an http or https URL')
+}
+
+export type Method = 'GET' | 'POST'
+
+/** Calls a relay as a site's server does, with GET if there is no body, and returns the answer's text. Rejects with a Failure. */
 export async function callApi(
   url: string,
   { sites, key, licence }: ApiValues,
   site: SiteId,
   scope: Scope,
-  body: Buffer | string,
+  body: Buffer | string | undefined,
   patienceMs: number,
 ): Promise<string> {
   const token = await siteToken(
@@ -52,19 +59,26 @@ export async function callApi(
     serverClaims(scope),
   )
   const shown = licence === undefined ? {} : { 'Throughline-Licence': readFileSync(licence, 'utf8').trim() }
-  const answer = await reach(url, {
-    method: 'POST',
-    headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json', ...shown },
-    body,
+  const type = body === undefined ? {} : { 'Content-Type': 'application/json' }
+  return answerOf(url, '--api', {
+    headers: { Authorization: `Bearer ${token}`, ...type, ...shown },
+    ...(body === undefined ? {} : { method: 'POST', body }),
     redirect: 'manual',
     signal: AbortSignal.timeout(patienceMs),
   })
+}
+
+/** Returns the text that a relay answers. Rejects with a Failure. */
+export async function answerOf(url: string, option: '--api' | '--admin', request: RequestInit): Promise<string> {
+  const answer = await reach(url, request)
   const text = (await answer.text()).trim()
   if (answer.ok) return text
   const problem = answer.headers.get('content-type')?.startsWith('application/problem+json')
     ? parseObject(text)
     : undefined
-  if (problem === undefined) throw new Failure(`${url} answered ${answer.status}, and not as a relay; is --api right?`)
+  if (problem === undefined) {
+    throw new Failure(`${url} answered ${answer.status}, and not as a relay; is ${option} right?`)
+  }
   throw new Failure(`${String(problem['code'])}: ${String(problem['detail'] ?? problem['title'])}`)
 }
 

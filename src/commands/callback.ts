@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util'
 import type { Diagnosis } from '../callbacks/diagnose/diagnose.ts'
 import { API_HELP, API_OPTIONS, apiUrl, callApi } from './api.ts'
 import { need, siteId } from './arguments.ts'
-import { type Command, print, UsageError } from './command.ts'
+import { type Command, print, printable, UsageError } from './command.ts'
 
 /** A test of a slow site takes up to a minute. */
 const PATIENCE_MS = 90_000
@@ -47,9 +47,4 @@ function tell({ ok, url, steps, culprit, allow }: Diagnosis): string {
         `To allow: ${allow.method} ${allow.path}, User-Agent ${allow.user_agent}, headers ${allow.headers.join(', ')}`,
       ]
   return printable([url, ...lines, '', ...end].join('\n'))
-}
-
-/** What was seen of a site is the site's word: it does not get to steer a terminal. */
-function printable(text: string): string {
-  return text.replaceAll(/[^\P{C}\n]/gu, '?')
 }

@@ -19,3 +19,8 @@ export class Failure extends Error {
 export function print(line: string): void {
   process.stdout.write(`${line}\n`)
 }
+
+/** Returns what may be printed of what a site has said: it does not get to steer a terminal. */
+export function printable(text: string): string {
+  return text.replaceAll(/[^\P{C}\n]/gu, '?')
+}

@@ -6,7 +6,8 @@ import { after, type Cancel, systemClock } from '../lib/clock.ts'
 import type { Log } from '../observe/log.ts'
 import { lasting, type Numbers } from '../observe/numbers.ts'
 import { CannotStart, type StartFault } from './fault.ts'
-import type { Answers, FromWorker, ToWorker } from './messages.ts'
+import type { HttpAnswer } from '../protocol/http.ts'
+import type { Answers, FromWorker, Steering, ToWorker } from './messages.ts'
 
 export interface SeatOptions {
   /** 1 and up. */
@@ -20,6 +21,8 @@ export interface SeatOptions {
 const PROGRAM = fileURLToPath(new URL('worker.js', import.meta.url))
 /** A worker that does not answer within this time is not ready. */
 const ANSWER_MS = 2000
+/** What goes to Redis takes longer when that is away (CONTRACT 27). */
+const STEER_MS = 7000
 /** A process that ends sooner than this after its start is replaced more slowly each time. */
 const SETTLED_MS = 10_000
 const REPLACE_MS = 1000
@@ -38,10 +41,17 @@ export class Seat {
   /** The newest of this process. */
   #numbers: Numbers = []
   #asked: { kind: keyof Answers; resolve: (answer?: FromWorker) => void }[] = []
+  readonly #steering = new Map<number, (answer: HttpAnswer | undefined) => void>()
+  #calls = 0
   #cancel: Cancel | undefined
 
   constructor(options: SeatOptions) {
     this.#options = options
+  }
+
+  /** Whether it takes connections. */
+  get ready(): boolean {
+    return this.#ready
   }
 
   get numbers(): Numbers {
@@ -61,6 +71,16 @@ export class Seat {
   /** Brings `numbers` up to date. A process that is too busy to answer keeps its last ones. */
   async count(): Promise<void> {
     await this.#ask('numbers')
+  }
+
+  /** Returns what the worker answers, or undefined when it does not. */
+  steer(site: Steering['site'], deed: Steering['deed']): Promise<HttpAnswer | undefined> {
+    const call = ++this.#calls
+    return new Promise<HttpAnswer | undefined>(resolve => {
+      this.#steering.set(call, resolve)
+      after(STEER_MS, () => resolve(undefined))
+      this.#tell({ call, site, deed })
+    }).finally(() => this.#steering.delete(call))
   }
 
   /** Ends the process in good order, and resolves when it has ended. */
@@ -96,7 +116,8 @@ export class Seat {
         this.#ready = true
         this.#started = true
         started?.()
-      } else this.#answered(message)
+      } else if ('steered' in message) this.#steering.get(message.call)?.(message.steered)
+      else this.#answered(message)
     })
     const ended = (how: string): void => {
       this.#forget()
@@ -116,6 +137,7 @@ export class Seat {
     this.#options.left(lasting(this.#numbers))
     this.#numbers = []
     for (const { resolve } of this.#asked.splice(0)) resolve()
+    for (const resolve of this.#steering.values()) resolve(undefined)
   }
 
   #replace(how: string, lived: number): void {

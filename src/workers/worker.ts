@@ -29,7 +29,10 @@ async function start(): Promise<Node | undefined> {
 async function take(message: ToWorker): Promise<void> {
   const started = await node
   if (started === undefined) return
-  if (message === 'bus') tell({ bus: started.busUp })
+  if (typeof message === 'object') {
+    const { call, site, deed } = message
+    tell({ call, steered: await started.steer(site, deed) })
+  } else if (message === 'bus') tell({ bus: started.busUp })
   else if (message === 'numbers') tell({ numbers: await started.numbers() })
   else await drain()
 }

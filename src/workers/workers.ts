@@ -5,6 +5,8 @@ import { type Config, VARIABLES } from '../config/schema.ts'
 import { freePorts } from '../gateway/listen.ts'
 import { openLog } from '../observe/log.ts'
 import { addUp, CONTENT_TYPE, exposition, type Numbers } from '../observe/numbers.ts'
+import { problem } from '../protocol/problem.ts'
+import { Refusal } from '../protocol/refusal.ts'
 import { Seat } from './seat.ts'
 
 export interface Workers {
@@ -48,6 +50,11 @@ export async function startWorkers(config: Config, environment: NodeJS.ProcessEn
     async health() {
       const buses = await Promise.all(seats.map(seat => seat.bus()))
       return { ready: !draining && buses.every(bus => bus !== undefined), busUp: buses.every(bus => bus === true) }
+    },
+    // One that does not answer may have done it all the same: so the next is not asked.
+    async steer(site, deed) {
+      const seat = seats.find(({ ready }) => ready)
+      return (await seat?.steer(site, deed)) ?? problem(new Refusal('bus_down', 'no worker answers', { retryAfter: 2 }))
     },
   })
   await admin.listen(config.adminListen)

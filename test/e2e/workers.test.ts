@@ -67,6 +67,8 @@ await t.test('two workers: shared ports, one /metrics, a worker that is killed i
   const relay = await start()
   t.same(await (await fetch(`${relay.admin}/healthz`)).json(), { alive: true })
   t.same(await (await fetch(`${relay.admin}/readyz`)).json(), { ready: true, bus: 'up' })
+  const queue = await fetch(`${relay.admin}/callbacks?site=acme`)
+  t.match([queue.status, await queue.json()], [404, { code: 'not_found', detail: /the site has no callback/ }])
   const clients = await crowd(relay)
   t.equal(new Set(clients.map(processOf)).size, 2, 'both have connections')
 

@@ -1,6 +1,6 @@
-import { CODES } from '../protocol/codes.ts'
-import type { HttpAnswer } from '../protocol/http.ts'
-import type { Refusal } from '../protocol/refusal.ts'
+import { CODES } from './codes.ts'
+import type { HttpAnswer } from './http.ts'
+import type { Refusal } from './refusal.ts'
 
 /** Returns a refusal as a problem (RFC 9457). `status` is given where HTTP knows better than the code. */
 export function problem(refusal: Refusal, status: number = CODES[refusal.code].http): HttpAnswer {
