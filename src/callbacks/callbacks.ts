@@ -9,7 +9,7 @@ import { configOf, crossing, delivered, type News, wants } from './facts.ts'
 import type { Batch, CallbackQueue, Fact, Next, Outcome } from './queue.ts'
 import { CLOSE, LEASE } from './queue.ts'
 import { send, type SendParts } from './send.ts'
-import { Slots } from './slots.ts'
+import { type Slot, Slots } from './slots.ts'
 import { type Deed, steer } from './steer.ts'
 
 export interface CallbacksOptions extends SendParts {
@@ -31,7 +31,7 @@ const LOOK = 5000
 const RENEWAL = LEASE / 3
 /** Milliseconds that a closing node gives to what is under way. */
 const CLOSING = 5000
-const SLOTS = { quick: 256, slow: 64, slowAfterMs: 2000 }
+const SLOTS = { quick: 256, late: 1024, lateAfterMs: 500, failing: 256 }
 
 /** Tells sites what happens to their users (DESIGN §10). A site is told by whichever node takes it, one batch after the other. */
 export class Callbacks {
@@ -180,13 +180,13 @@ export class Callbacks {
     if (this.#closing) return
     for (const ready of [this.#ready, this.#readyToFail]) {
       for (const site of ready) {
-        const release = this.#slots.take(ready === this.#readyToFail, () => this.#start())
-        if (release === undefined) break
+        const slot = this.#slots.take(ready === this.#readyToFail, () => this.#start())
+        if (slot === undefined) break
         ready.delete(site)
         this.#working.add(site)
-        void this.#work(site).then(next => {
+        void this.#work(site, slot).then(next => {
           this.#working.delete(site)
-          release()
+          slot.release()
           this.#follow(site, next)
           if (this.#again.delete(site)) this.#wake(site, 0)
           this.#start()
@@ -196,7 +196,7 @@ export class Callbacks {
   }
 
   /** Tells a site its next batch, if there is one. Never rejects. */
-  async #work(site: SiteId): Promise<Next> {
+  async #work(site: SiteId, slot: Slot): Promise<Next> {
     const { queue, log, metrics, clock } = this.#options
     try {
       const callback = await this.#callbackOf(site)
@@ -208,6 +208,11 @@ export class Callbacks {
         return batch
       }
       this.#taken.set(site, batch)
+      if (batch.attempt > 1) {
+        // Another node may have failed there.
+        this.#failing.add(site)
+        slot.late()
+      }
       const start = clock.now()
       const outcome = await send(this.#options, callback, batch)
       metrics.callback(outcome.kind, (clock.now() - start) / 1000)

@@ -1,3 +1,4 @@
+import { steadyClock } from '../lib/clock.ts'
 import { randomId } from '../lib/random.ts'
 import type { SiteId } from '../protocol/ids.ts'
 import { siteTopic } from '../protocol/topic.ts'
@@ -26,6 +27,8 @@ const RENEW = loadScript('callbacks/renew')
 const DUE = loadScript('callbacks/due')
 const STEER = loadScript('callbacks/steer')
 
+/** Milliseconds after which pauses are kept for another month. */
+const KEEP_PAUSES = 3_600_000
 /** Sites of a partition that are looked at at once. */
 const SITES = 1000
 
@@ -37,6 +40,7 @@ const SITES = 1000
 export class RedisQueue implements CallbackQueue {
   readonly #link: RedisLink
   readonly #keys: Keys
+  #keepAt = 0
 
   constructor(link: RedisLink, keys: Keys) {
     this.#link = link
@@ -75,7 +79,10 @@ export class RedisQueue implements CallbackQueue {
 
   async due(): Promise<SiteId[]> {
     const partitions = Array.from({ length: PARTITIONS }, (_, partition) => this.#keys.callbackSites(partition))
-    const found = await Promise.all(partitions.map(keys => this.#link.run(DUE, keys, [SITES]) as Promise<SiteId[]>))
+    const keeps = steadyClock.now() >= this.#keepAt
+    const args = [SITES, keeps ? 1 : 0]
+    const found = await Promise.all(partitions.map(keys => this.#link.run(DUE, keys, args) as Promise<SiteId[]>))
+    if (keeps) this.#keepAt = steadyClock.now() + KEEP_PAUSES
     return found.flat()
   }
 

@@ -73,17 +73,26 @@ await t.test('the wait doubles with full jitter: from 1 to 5 s at first, never o
   }
 })
 
-await t.test('what is slow leaves the slots of those that are not, and has its own', async t => {
+await t.test('what is late leaves the slots of those that are not; what fails has its own', async t => {
   let freed = 0
-  const slots = new Slots({ quick: 2, slow: 1, slowAfterMs: 20 })
-  const take = (isSlow: boolean) => slots.take(isSlow, () => freed++)
+  const slots = new Slots({ quick: 2, late: 2, lateAfterMs: 20, failing: 1 })
+  const take = (isFailing: boolean) => slots.take(isFailing, () => freed++)
   const [one, two] = [take(false), take(false)]
   t.equal(take(false), undefined)
-  two?.()
-  await until(() => freed === 1, { what: 'the first to be slow' })
-  t.equal(take(true), undefined, 'the slot of slow ones is taken')
-  const quick = [take(false), take(false)]
-  t.equal(quick.filter(release => release !== undefined).length, 2)
-  one?.()
-  t.not(take(true), undefined)
+  two?.release()
+  await until(() => freed === 1, { what: 'the first to be late' })
+  const [three, four] = [take(false), take(false)]
+  t.ok(three && four, 'both places are free')
+  three?.late()
+  three?.late()
+  t.equal(freed, 2)
+  four?.release()
+  t.equal(take(false), undefined, 'what is late has an end')
+  const failing = take(true)
+  t.ok(failing, 'and is not in the way of what fails')
+  t.equal(take(true), undefined)
+  one?.release()
+  t.ok(take(false))
+  failing?.release()
+  t.ok(take(true))
 })
