@@ -2,11 +2,13 @@
  * Origins that misbehave as real ones do, each a real server on loopback. What the pages say is copied from the products,
  * as far as it is what they are known by.
  */
+import { spawn } from 'node:child_process'
 import { createHmac } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net'
+import { type AddressInfo, connect, createServer as createTcpServer, type Server, type Socket } from 'node:net'
+import type { Writable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import type { Pair } from './certificate.ts'
 import { freePort } from './ports.ts'
@@ -65,6 +67,13 @@ const error = (status: number, code: string): Answer => {
 
 const redirect = (location: (host: string) => string): Answer => {
   return ({ headers }, response) => response.writeHead(301, { location: location(headers.host!) }).end()
+}
+
+/** Writes something, and a byte every now and then, so that it never comes to an end and never stands still. */
+function drip(out: Writable, begin: string): void {
+  out.write(begin)
+  const timer = setInterval(() => out.write('x'), 20)
+  out.on('close', () => clearInterval(timer))
 }
 
 interface Animal {
@@ -188,6 +197,13 @@ export const ZOO: Readonly<Record<string, Animal>> = {
       response.writeHead(401, { date: new Date(Date.now() - 900_000).toUTCString() }).end('{"code":"bad_signature"}')
     },
   },
+  'a clock that is fast': {
+    culprit: 'clock',
+    seen: /the site's is \d+ s ahead/,
+    answer: (_request, response) => {
+      response.writeHead(401, { date: new Date(Date.now() + 900_000).toUTCString() }).end('{"code":"bad_signature"}')
+    },
+  },
   'another secret': { culprit: 'wrong_signature', seen: /HTTP 401/, answer: error(401, 'bad_signature') },
   'no check of the signature': {
     culprit: 'not_verified',
@@ -203,6 +219,14 @@ export const ZOO: Readonly<Record<string, Animal>> = {
     ),
   },
   'slow headers': { culprit: 'slow_headers', answer: () => {} },
+  'headers in drips': {
+    culprit: 'slow_headers',
+    answer: ({ socket }) => drip(socket, 'HTTP/1.1 200 OK\r\nX-Drip: '),
+  },
+  'a body in drips': {
+    culprit: 'slow_body',
+    answer: (_request, response) => drip(response.writeHead(200), '{"challenge":"'),
+  },
   'a slow body': { culprit: 'slow_body', answer: (_request, response) => response.writeHead(200).write('{') },
   'headers without end': {
     culprit: 'too_large',
@@ -236,6 +260,23 @@ export async function startOrigin(t: Teardown, answer: Answer, pair?: Pick<Pair,
 export async function startCutter(t: Teardown): Promise<string> {
   const server = createTcpServer(socket => socket.once('data', () => socket.resetAndDestroy()))
   return `http://127-0-0-1.example:${await listen(t, server)}${ZOO_PATH}`
+}
+
+/** Starts a machine that drops what would connect to it, as a firewall does: it takes nobody in, and its queue is full. */
+export async function startDropper(t: Teardown): Promise<string> {
+  const listens = `const server = net.createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => {
+    console.log(server.address().port)
+    process.kill(process.pid, 'SIGSTOP')
+  })`
+  const { NODE_OPTIONS: _, ...env } = process.env
+  const child = spawn(process.execPath, ['-e', listens], { env, stdio: ['ignore', 'pipe', 'inherit'] })
+  t.teardown(() => child.kill('SIGKILL'))
+  const [line] = (await once(child.stdout, 'data')) as [Buffer]
+  const port = Number(line)
+  const sockets = Array.from({ length: 4 }, () => connect(port, '127.0.0.1').on('error', () => {}))
+  t.teardown(() => sockets.forEach(socket => socket.destroy()))
+  await Promise.all(sockets.slice(0, 2).map(socket => once(socket, 'connect')))
+  return `http://127-0-0-1.example:${port}${ZOO_PATH}`
 }
 
 /** Returns the URL of a port on which nothing listens. */

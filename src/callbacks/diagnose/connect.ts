@@ -4,18 +4,22 @@ import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { after } from '../../lib/clock.ts'
 import type { Found } from './culprits.ts'
 
-/** Milliseconds for a connection, and for TLS on it. */
-export const CONNECT_MS = 5000
+/** Milliseconds at most for a connection, and for TLS on it. */
+const CONNECT_MS = 5000
 /** Of many addresses the first few tell enough. */
 const MOST = 3
 const DAY = 86_400_000
 
 /** Returns the first of the addresses that takes a connection, or why none does. */
-export async function connect(addresses: readonly LookupAddress[], port: number): Promise<string | Found> {
+export async function connect(
+  addresses: readonly LookupAddress[],
+  port: number,
+  timeoutMs: number,
+): Promise<string | Found> {
   let refused = false
   for (const { address } of addresses.slice(0, MOST)) {
     const socket = connectTcp({ host: address, port })
-    const error = await settled(socket, 'connect')
+    const error = await settled(socket, 'connect', timeoutMs)
     socket.destroy()
     if (error === undefined) return address
     refused ||= error.code === 'ECONNREFUSED'
@@ -46,8 +50,7 @@ export async function secure(
   address: string,
   port: number,
   name: string | undefined,
-  now: number,
-  ca: string | undefined,
+  { now, timeoutMs, ca }: { now: number; timeoutMs: number; ca: string | undefined },
 ): Promise<Secured | Found> {
   const socket = connectTls({
     host: address,
@@ -57,7 +60,7 @@ export async function secure(
     // The certificate is looked at also when it is no good; nothing is sent.
     rejectUnauthorized: false,
   })
-  const error = await settled(socket, 'secureConnect')
+  const error = await settled(socket, 'secureConnect', timeoutMs)
   const judged = error === undefined ? judge(socket, now) : faultOf(error)
   socket.destroy()
   return judged
@@ -80,10 +83,14 @@ function faultOf({ code = '' }: NodeJS.ErrnoException): Found {
 }
 
 /** Resolves with undefined when a socket is ready, else with what went wrong with it, a timeout included. */
-function settled(socket: Socket, event: 'connect' | 'secureConnect'): Promise<NodeJS.ErrnoException | undefined> {
+function settled(
+  socket: Socket,
+  event: 'connect' | 'secureConnect',
+  timeoutMs: number,
+): Promise<NodeJS.ErrnoException | undefined> {
   return new Promise(resolve => {
     const late = Object.assign(new Error('timeout'), { code: 'ETIMEDOUT' })
-    const cancel = after(CONNECT_MS, () => socket.destroy(late))
+    const cancel = after(Math.min(CONNECT_MS, timeoutMs), () => socket.destroy(late))
     const end = (error?: NodeJS.ErrnoException): void => {
       cancel()
       resolve(error)

@@ -77,7 +77,7 @@ export async function diagnose(
 type Walk = DiagnoseOptions & { readonly site: string; readonly signer: Signer }
 
 async function walk(url: URL, context: Walk, steps: Step[]): Promise<Found | undefined> {
-  const { guard, clock, ca } = context
+  const { guard, clock, ca, timeoutMs } = context
   const host = hostOf(url)
   const port = Number(url.port) || (url.protocol === 'https:' ? 443 : 80)
   const step = stepper(steps)
@@ -96,13 +96,14 @@ async function walk(url: URL, context: Walk, steps: Step[]): Promise<Found | und
   if (isFound(allowed)) return allowed
   const address = await step(
     'tcp',
-    () => connect(addresses, port),
+    () => connect(addresses, port, timeoutMs),
     found => `${found} takes connections on port ${port}`,
   )
   if (isFound(address)) return address
   if (url.protocol === 'https:') {
     const name = isIP(host) === 0 ? host : undefined
-    const secured = await step('tls', () => secure(address, port, name, clock.now(), ca), certificateWords)
+    const terms = { now: clock.now(), timeoutMs, ca }
+    const secured = await step('tls', () => secure(address, port, name, terms), certificateWords)
     if (isFound(secured)) return secured
   }
   const ponged = await step(
