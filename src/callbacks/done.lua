@@ -4,7 +4,7 @@
 -- ARGV  [1] site   [2] token   [3] ok, retry or gone   [4] the place of the last fact   [5] ms until the next attempt
 --       [6] what went wrong   [7] config   [8] ms until a batch closes
 -- Returns milliseconds until it is worth to take, -1 if nobody need, and the number of facts dropped.
-local LONG = 2592000 -- 30 days
+local TTL, LONG = 90000, 2592000 -- 25 hours, 30 days
 local facts, states, work = KEYS[1], KEYS[2], KEYS[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -28,6 +28,7 @@ elseif ARGV[3] == 'retry' then
     return { -1, 0 }
   end
   redis.call('ZADD', KEYS[5], now + ARGV[5], ARGV[1])
+  redis.call('EXPIRE', KEYS[5], TTL)
   return { tonumber(ARGV[5]), 0 }
 end
 
@@ -49,4 +50,5 @@ if redis.call('XLEN', facts) >= 100 then
   wait = 0
 end
 redis.call('ZADD', KEYS[5], now + wait, ARGV[1])
+redis.call('EXPIRE', KEYS[5], TTL)
 return { wait, 0 }

@@ -3,7 +3,7 @@
 -- KEYS  as in add.lua
 -- ARGV  [1] site   [2] retry, pause, resume, drop, or ""
 -- Returns now; the number of facts and the first one's place, before they are dropped; 1 if the site is paused; its work.
-local LONG = 2592000 -- 30 days, and again as long as nodes look (due.lua)
+local TTL, LONG = 90000, 2592000 -- 25 hours; 30 days, and again as long as nodes look (due.lua)
 local facts, states, work, sites, paused = KEYS[1], KEYS[2], KEYS[4], KEYS[5], KEYS[6]
 local site, deed = ARGV[1], ARGV[2]
 local time = redis.call('TIME')
@@ -30,5 +30,6 @@ end
 local isPaused = redis.call('SISMEMBER', paused, site)
 if first and isPaused == 0 and (deed == 'resume' or deed == 'retry') then
   redis.call('ZADD', sites, now, site)
+  redis.call('EXPIRE', sites, TTL)
 end
 return { now, depth, first and first[1] or '', isPaused, redis.call('HGETALL', work) }

@@ -6,7 +6,7 @@
 -- ARGV  [1] site   [2] token   [3] ms of the lease   [4] ms until a batch closes   [5] most facts   [6] most bytes
 --       [7] an id   [8] ms that a fact may wait
 -- Returns {wait in ms or -1, facts dropped}, then, if it is taken, the batch's id, its last place, failures so far, texts.
-local LONG = 2592000 -- 30 days
+local TTL, LONG = 90000, 2592000 -- 25 hours, 30 days
 local facts, states, work = KEYS[1], KEYS[2], KEYS[4]
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -32,6 +32,7 @@ if redis.call('XLEN', facts) == 0 then
 end
 if next and tonumber(next) > now then
   redis.call('ZADD', KEYS[5], next, ARGV[1])
+  redis.call('EXPIRE', KEYS[5], TTL)
   return { tonumber(next) - now, dropped }
 end
 
@@ -54,6 +55,7 @@ if not id then
   local closes = tonumber(first:match('^%d+')) + ARGV[4]
   if #texts < most and not full and closes > now then
     redis.call('ZADD', KEYS[5], closes, ARGV[1])
+    redis.call('EXPIRE', KEYS[5], TTL)
     return { closes - now, dropped }
   end
   id = ARGV[7]
@@ -61,4 +63,5 @@ end
 redis.call('HSET', work, 'token', ARGV[2], 'until', now + ARGV[3], 'id', id, 'last', last)
 redis.call('EXPIRE', work, LONG)
 redis.call('ZADD', KEYS[5], now + ARGV[3], ARGV[1])
+redis.call('EXPIRE', KEYS[5], TTL)
 return { -1, dropped, id, last, tonumber(failures) or 0, texts }

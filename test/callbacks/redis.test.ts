@@ -1,26 +1,27 @@
 import { t, type Test } from 'tap'
-import { RedisQueue } from '../../src/callbacks/redis.ts'
 import { LEASE, type CallbackQueue } from '../../src/callbacks/queue.ts'
 import { Keys } from '../../src/redis/keys.ts'
-import { openRedis } from '../../src/redis/redis.ts'
 import { ACME, callbackQueueContract, GLOBEX, fact, idsIn, state, take } from '../contract/callback-queue.ts'
 import { newPrefix } from '../contract/node.ts'
 import { startRedis, type RedisServer } from '../support/redis.ts'
 import { until } from '../support/until.ts'
+import { openQueue } from './open.ts'
 
 t.setTimeout(60_000)
 
-async function open(t: Test, redis: RedisServer, prefix: string): Promise<CallbackQueue> {
-  const link = openRedis({ kind: 'single', url: redis.url })
-  t.teardown(() => link.close())
-  await until(() => link.ready, { what: 'Redis' })
-  return new RedisQueue(link, new Keys(prefix))
-}
+const open = (t: Test, { url }: RedisServer, prefix: string): Promise<CallbackQueue> =>
+  openQueue(t, { kind: 'single', url }, prefix)
 
 const redis = await startRedis(t)
 
 await t.test('the queue keeps the contract on Redis', async t => {
   await callbackQueueContract(t, t => open(t, redis, newPrefix()))
+  const endless = (await redis.entries()).filter(({ ttl }) => ttl < 0)
+  t.same(
+    endless.map(({ key }) => key),
+    [],
+    'every key has an end',
+  )
 })
 
 await t.test(

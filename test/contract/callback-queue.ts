@@ -1,6 +1,7 @@
 /** What every CallbackQueue promises (src/callbacks/queue.ts), run by test/callbacks/{memory,redis}.test.ts against each. */
 import type { Test } from 'tap'
 import { type Batch, type CallbackQueue, CLOSE, type Fact, MOST, type Next } from '../../src/callbacks/queue.ts'
+import { chunks } from '../../src/lib/arrays.ts'
 import { parseEventId, parseEventType, parseSiteId, parseUserId, type SiteId } from '../../src/protocol/ids.ts'
 import { until } from '../support/until.ts'
 import { valid } from './node.ts'
@@ -290,6 +291,44 @@ export async function callbackQueueContract(t: Test, open: OpenQueue): Promise<v
     await queue.resume(ACME)
     t.equal((await queue.status(ACME)).state, 'gone')
   })
+
+  await t.test(
+    '10,000 users come and go while the origin is down: then it is told one state of each, and it is true',
+    async t => {
+      const queue = await open(t)
+      const users = Array.from({ length: 10_000 }, (_, i) => String(i))
+      const truth = new Map<string, boolean>()
+      for (let round = 0; round < 4; round++) {
+        const moving = users.filter(user => (Number(user) + round) % 3 !== 0)
+        for (const part of chunks(moving, 200)) {
+          const facts = part.flatMap((user, i) => {
+            const online = truth.get(user) !== true
+            truth.set(user, online)
+            const facts = [state(`a${round}.${user}`, user, !online), state(`b${round}.${user}`, user, online)]
+            // Nodes tell of what they did when they come to it.
+            return i % 2 === 0 ? facts : facts.toReversed()
+          })
+          t.equal((await queue.add(ACME, 'c', facts)).dropped, 0)
+        }
+        await queue.done(ACME, 'c', await take(queue), failed())
+      }
+      t.equal((await queue.status(ACME)).depth, users.length)
+      const told: [string, boolean][] = []
+      while ((await queue.status(ACME)).depth > 0) {
+        const batch = await take(queue)
+        const { events } = JSON.parse(batch.body) as { events: { type: string; user: string }[] }
+        for (const { type, user } of events) told.push([user, type === 'user.online'])
+        await queue.done(ACME, 'c', batch, OK)
+      }
+      t.equal(told.length, users.length, 'one of each')
+      t.same(
+        told.filter(([user, online]) => truth.get(user) !== online),
+        [],
+        'no untrue one',
+      )
+      t.equal(new Set(told.map(([user]) => user)).size, users.length)
+    },
+  )
 
   await t.test(`of what has no state ${MOST.happenings} wait, and then still states`, async t => {
     const queue = await open(t)
