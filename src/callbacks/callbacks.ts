@@ -79,8 +79,8 @@ export class Callbacks {
     for (const event of events) this.tell(site, delivered(event, user, thread, now))
   }
 
-  /** Takes note of something, for a site that wants to hear of it. */
-  tell(site: SiteId, news: News): void {
+  /** Takes note of something, for a site that wants to hear of it. A fact keeps its id. */
+  tell(site: SiteId, news: News | Fact): void {
     const found = this.#options.trust.findSite(site)
     // Of a site that has to be looked for it is decided later.
     if (!(found instanceof Promise) && !wants(found?.callback, news.type)) return

@@ -34,8 +34,11 @@ export function crossing(topic: Topic, occupied: boolean, version: number): { si
   return { site, news: { type: type(occupied ? 'user.online' : 'user.offline'), at, user, state } }
 }
 
-/** Returns the news that a user has got an event (CONTRACT 22). */
-export function delivered(event: EventId, user: UserId, thread: ThreadId | undefined, at: number): News {
+const DELIVERED = type('event.delivered')
+
+/** Returns the fact that a user has got an event (CONTRACT 22). It may be told twice, and so has the same id each time. */
+export function delivered(event: EventId, user: UserId, thread: ThreadId | undefined, at: number): Fact {
+  const id = createHash('sha256').update(`${DELIVERED} ${event} ${user}`).digest('base64url').slice(0, 22) as EventId
   const data = JSON.stringify({ event, user })
-  return { type: type('event.delivered'), at, ...(thread === undefined ? {} : { thread }), data }
+  return { id, type: DELIVERED, at, ...(thread === undefined ? {} : { thread }), data }
 }

@@ -10,7 +10,7 @@ import { RECEIPT_TTL, type ReceiptStore } from './store.ts'
 export interface ReceiptsOptions {
   readonly store: ReceiptStore
   readonly newEventId: () => EventId
-  /** Is told which events a user has got, each once. */
+  /** Is told which events a user has got: each once, or again when it is not known whether it was told. */
   readonly delivered: (site: SiteId, thread: ThreadId | undefined, user: UserId, events: readonly EventId[]) => void
   readonly clock: Clock
   readonly metrics: Metrics
@@ -29,6 +29,8 @@ interface Batch {
   readonly thread: ThreadId | undefined
   readonly user: UserId
   readonly events: Map<EventId, number>
+  /** Some of it may have counted already, without anybody having been told. */
+  unsure: boolean
 }
 
 /** Delivery receipts without storage: an event carries a sealed return address, and whoever has got it sends it back. */
@@ -74,14 +76,15 @@ export class Receipts {
     return address.expires * 1000 < this.#options.clock.now() ? 'expired' : undefined
   }
 
-  #add({ site, to, thread, event, expires }: ReturnAddress, user: UserId): void {
+  #add({ site, to, thread, event, expires }: ReturnAddress, user: UserId, unsure = false): void {
     if (this.#waiting === WAITING) return
     const name = `${site} ${to} ${user} ${thread ?? ''}`
     let batch = this.#batches.get(name)
     if (batch === undefined) {
-      batch = { site, to, thread, user, events: new Map() }
+      batch = { site, to, thread, user, events: new Map(), unsure }
       this.#batches.set(name, batch)
     }
+    batch.unsure ||= unsure
     if (batch.events.has(event)) return
     batch.events.set(event, expires)
     this.#waiting++
@@ -97,17 +100,18 @@ export class Receipts {
     this.#delivering = false
   }
 
-  async #deliverBatch({ site, to, thread, user, events }: Batch): Promise<void> {
+  async #deliverBatch({ site, to, thread, user, events, unsure }: Batch): Promise<void> {
     const { store, newEventId, delivered, clock, log } = this.#options
     const all = [...events]
     for (let start = 0; start < all.length; start += MOST) {
       const part = all.slice(start, start + MOST)
       const frame = deliveredFrame(newEventId(), thread, clock.now(), user)
       try {
-        delivered(site, thread, user, await store.deliver({ site, to, thread, user, events: new Map(part), frame }))
+        const counted = await store.deliver({ site, to, thread, user, events: new Map(part), frame })
+        delivered(site, thread, user, unsure ? part.map(([event]) => event) : counted)
       } catch (error) {
         log.debug({ error: errorFacts(error).error }, 'receipts could not be delivered')
-        for (const [event, expires] of part) this.#add({ site, to, thread, event, expires }, user)
+        for (const [event, expires] of part) this.#add({ site, to, thread, event, expires }, user, true)
       }
     }
   }
