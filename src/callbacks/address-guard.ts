@@ -1,14 +1,15 @@
-import { type LookupAddress, promises as dns } from 'node:dns'
+import type { LookupAddress } from 'node:dns'
 import { BlockList, isIP, isIPv6, type LookupFunction } from 'node:net'
 import ipaddr from 'ipaddr.js'
+import { Names } from './names.ts'
 
 /** Networks, each as address/bits. */
 export type Cidrs = readonly string[]
 
-/** Returns all addresses of a name, as the system resolves it. Rejects with the error of node:dns. */
+/** Returns all addresses of a name. Rejects with the error of node:dns. */
 export type Resolve = (host: string) => Promise<readonly LookupAddress[]>
 
-const systemResolve: Resolve = host => dns.lookup(host, { all: true, verbatim: true })
+const names = new Names()
 
 /** What a callback may not be sent to, and why, in words for whoever set its URL. */
 export class AddressRefused extends Error {
@@ -23,7 +24,7 @@ export class AddressGuard {
   readonly #allow = new BlockList()
   readonly #resolve: Resolve
 
-  constructor(allow: Cidrs, resolve: Resolve = systemResolve) {
+  constructor(allow: Cidrs, resolve: Resolve = names.resolve) {
     for (const cidr of allow) {
       const [address = '', bits] = cidr.split('/')
       this.#allow.addSubnet(address, Number(bits), isIPv6(address) ? 'ipv6' : 'ipv4')

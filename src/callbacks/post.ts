@@ -145,7 +145,13 @@ const TLS = /^(ERR_(SSL|TLS)_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME
 function faultOf(error: unknown): Fault {
   if (error instanceof AddressRefused) return 'address_refused'
   const { code = '', syscall } = error as NodeJS.ErrnoException
-  if (syscall === 'getaddrinfo' || code.startsWith('EAI_') || code === 'ENOTFOUND') return 'dns'
+  if (
+    syscall === 'getaddrinfo' ||
+    syscall?.startsWith('query') === true ||
+    code.startsWith('EAI_') ||
+    code === 'ENOTFOUND'
+  )
+    return 'dns'
   if (CONNECT.test(code)) return 'connect'
   if (TLS.test(code)) return 'tls'
   if (code === 'UND_ERR_HEADERS_OVERFLOW' || code === 'HPE_HEADER_OVERFLOW') return 'too_large'
