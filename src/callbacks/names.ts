@@ -71,6 +71,6 @@ async function readSystem(servers: readonly string[] | undefined): Promise<Syste
   const resolver = new dns.Resolver(TERMS)
   if (servers !== undefined) resolver.setServers(servers)
   const text = await readFile('/etc/hosts', 'utf8').catch(() => '')
-  const words = text.split('\n').flatMap(line => line.replace(/#.*/, '').trim().split(/\s+/).slice(1))
+  const words = text.toLowerCase().split('\n').flatMap(line => line.replace(/#.*/, '').trim().split(/\s+/).slice(1))
   return { resolver, own: new Set(words) }
 }
