@@ -5,8 +5,8 @@ import type { Resolve } from './address-guard.ts'
 
 /** Milliseconds after which the system's configuration is read again. */
 const AGE = 60_000
-/** What one name server is given, twice. */
-const TERMS = { timeout: 3000, tries: 2 } as const
+/** Milliseconds that a name server is given, twice as long when it is asked again. */
+const PATIENCE = 3000
 /** DNS knows no such name, or there is no DNS here: the system may have other ways. */
 const UNKNOWN = new Set(['ENOTFOUND', 'ENODATA', 'ECONNREFUSED'])
 
@@ -19,6 +19,7 @@ interface System {
 interface NamesOptions {
   /** Name servers instead of the system's, as `address:port`. */
   readonly servers?: readonly string[]
+  readonly patienceMs?: number
 }
 
 /**
@@ -55,7 +56,7 @@ export class Names {
     const now = steadyClock.now()
     if (this.#system === undefined || now - this.#readAt > AGE) {
       this.#readAt = now
-      this.#system = readSystem(this.#options.servers)
+      this.#system = readSystem(this.#options)
     }
     return this.#system
   }
@@ -67,10 +68,13 @@ function addresses(answer: PromiseSettledResult<string[]>): string[] {
   return answer.status === 'fulfilled' ? answer.value : []
 }
 
-async function readSystem(servers: readonly string[] | undefined): Promise<System> {
-  const resolver = new dns.Resolver(TERMS)
+async function readSystem({ servers, patienceMs = PATIENCE }: NamesOptions): Promise<System> {
+  const resolver = new dns.Resolver({ timeout: patienceMs, tries: 2 })
   if (servers !== undefined) resolver.setServers(servers)
   const text = await readFile('/etc/hosts', 'utf8').catch(() => '')
-  const words = text.toLowerCase().split('\n').flatMap(line => line.replace(/#.*/, '').trim().split(/\s+/).slice(1))
+  const words = text
+    .toLowerCase()
+    .split('\n')
+    .flatMap(line => line.replace(/#.*/, '').trim().split(/\s+/).slice(1))
   return { resolver, own: new Set(words) }
 }

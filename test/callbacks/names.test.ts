@@ -37,7 +37,7 @@ async function startServer(t: Test): Promise<{ names: Names; asked: string[] }> 
   socket.bind(0, '127.0.0.1')
   await once(socket, 'listening')
   t.teardown(() => socket.close())
-  const names = new Names({ servers: [`127.0.0.1:${socket.address().port}`] })
+  const names = new Names({ servers: [`127.0.0.1:${socket.address().port}`], patienceMs: 500 })
   return { names, asked }
 }
 
