@@ -34,6 +34,7 @@ import { RedisPresence } from './presence/redis.ts'
 import { MemoryReceipts } from './receipts/memory.ts'
 import { Receipts } from './receipts/receipts.ts'
 import { RedisReceipts } from './receipts/redis.ts'
+import { keepHeapSmall } from './lib/heap.ts'
 import { Keys } from './redis/keys.ts'
 import { openRedis } from './redis/redis.ts'
 import { RedisLicences } from './trust/licence-share.ts'
@@ -57,6 +58,7 @@ export interface Node {
  * A node with a `worker` number is one of several that share their ports, and has no admin port (workers/).
  */
 export async function startNode(config: Config, worker?: number): Promise<Node> {
+  keepHeapSmall()
   const log = openLog(config.logLevel, worker)
   const { uws, version: uwsVersion } = loadUws(config.uwsBinary)
   const build = { version: version(), node: process.versions.node, uws: uwsVersion }

@@ -2,7 +2,7 @@ import type { ClientFrame } from '../protocol/decode.ts'
 import { parseThreadId, type ThreadId } from '../protocol/ids.ts'
 import type { Json } from '../protocol/raw-json.ts'
 import { Refusal } from '../protocol/refusal.ts'
-import { threadOf, threadTopic } from '../protocol/topic.ts'
+import { threadOf, threadTopic, type Topic } from '../protocol/topic.ts'
 import { READ } from '../trust/trust.ts'
 import { refusalIn } from './access.ts'
 import type { Connection } from './connection.ts'
@@ -27,18 +27,23 @@ export async function subscribe(
   const wantsPresence = readWanted(fields.presence)
   const fault = fields.grant === undefined ? undefined : await takeGrant(connection, fields.grant, services)
   const site = connection.identity!.site.id
-  const topics = (threads: readonly ThreadId[]) => threads.map(thread => threadTopic(site, thread))
+  const topics = new Map(asked.map(thread => [thread, threadTopic(site, thread)]))
 
-  let { allowed, refused } = sort(connection, asked, fault, services)
-  const followed = services.hub.follow(topics(allowed))
+  let { allowed, refused } = sort(connection, topics, fault, services)
+  const followed = services.hub.follow(allowed.map(thread => topics.get(thread)!))
   const shown = wantsPresence ? await openPresence(connection, allowed, services) : []
   if (followed !== undefined || wantsPresence) {
     await followed
     // A thread may have been taken from the user meanwhile.
-    ;({ allowed, refused } = sort(connection, asked, fault, services))
+    ;({ allowed, refused } = sort(connection, topics, fault, services))
   }
   for (const { code } of refused.values()) services.metrics.refused(code)
-  const chains = join(connection, topics(allowed), since, services)
+  const chains = join(
+    connection,
+    allowed.map(thread => topics.get(thread)!),
+    since,
+    services,
+  )
   connection.send({
     op: 'subscribed',
     id,
@@ -66,7 +71,7 @@ export function readThreads(value: Json | undefined, limit: number): ThreadId[] 
 /** `fault` is what was wrong with the grant that came along: the reason for all that the token alone does not allow. */
 function sort(
   connection: Connection,
-  asked: readonly ThreadId[],
+  asked: ReadonlyMap<ThreadId, Topic>,
   fault: Refusal | undefined,
   services: Services,
 ): { allowed: ThreadId[]; refused: Map<ThreadId, Refusal> } {
@@ -74,10 +79,10 @@ function sort(
   const allowed: ThreadId[] = []
   const refused = new Map<ThreadId, Refusal>()
   let room = site.limits.threads - connection.topics().filter(topic => threadOf(topic) !== undefined).length
-  for (const thread of asked) {
+  for (const [thread, topic] of asked) {
     const refusal = refusalIn(connection, thread, READ, services.hub)
     if (refusal !== undefined) refused.set(thread, fault ?? refusal)
-    else if (connection.hears(threadTopic(site.id, thread))) allowed.push(thread)
+    else if (connection.hears(topic)) allowed.push(thread)
     else if (room > 0) {
       allowed.push(thread)
       room--

@@ -39,14 +39,16 @@ export class Online {
     for (const topic of this.#connections.keys()) if (concerns(topic)) this.#untold.add(topic)
   }
 
-  /** Returns what the store has not been told, and counts it as told. */
-  takeUntold(): Entry[] {
-    const untold = this.#untold
-    this.#untold = new Set()
-    return [...untold].map(topic => {
+  /** Returns some of what the store has not been told, and counts it as told. */
+  takeUntold(most = Infinity): Entry[] {
+    const entries: Entry[] = []
+    for (const topic of this.#untold) {
+      if (entries.length === most) break
+      this.#untold.delete(topic)
       const connections = this.#connections.has(topic) ? 1 : 0
-      return { topic, user: userOfOnline(topic)!, connections, info: undefined }
-    })
+      entries.push({ topic, user: userOfOnline(topic)!, connections, info: undefined })
+    }
+    return entries
   }
 
   /** Counts entries as untold again. */

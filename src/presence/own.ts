@@ -52,10 +52,10 @@ export class Own {
     }
   }
 
-  /** Returns what the store has not been told, and counts it as told. */
-  takeUntold(): Entry[] {
-    const untold = this.#untold
-    this.#untold = []
+  /** Returns some of what the store has not been told, and counts it as told. */
+  takeUntold(most = Infinity): Entry[] {
+    const untold = this.#untold.slice(0, 2 * most)
+    this.#untold = this.#untold.slice(2 * most)
     const entries = new Map<string, Entry>()
     for (let i = 0; i < untold.length; i += 2) {
       const [topic, user] = [untold[i] as Topic, untold[i + 1] as UserId]

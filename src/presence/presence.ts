@@ -25,6 +25,8 @@ export interface PresenceOptions {
  * would be five when one comes a little late.
  */
 const COALESCE = 280
+/** Entries that are set at once: what is made for them is to be garbage before more of it is made. */
+const PART = 500
 /** Milliseconds that a user is still online after the last connection, so that a page reload is no flicker. */
 const GRACE = 10_000
 /** Milliseconds after which the store is tried again. */
@@ -135,14 +137,17 @@ export class Presence implements StoreListener {
   }
 
   async #setOwn(own: Own | Online): Promise<void> {
-    const entries = own.takeUntold()
-    if (entries.length === 0) return
-    try {
-      await this.#options.store.set(entries)
-    } catch {
-      // The bus says in the log that Redis is away.
-      own.giveBack(entries)
-      this.#pause()
+    for (;;) {
+      const entries = own.takeUntold(PART)
+      if (entries.length === 0) return
+      try {
+        await this.#options.store.set(entries)
+      } catch {
+        // The bus says in the log that Redis is away.
+        own.giveBack(entries)
+        this.#pause()
+        return
+      }
     }
   }
 

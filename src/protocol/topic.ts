@@ -7,11 +7,11 @@ import { type Brand, parseThreadId, parseUserId, type SiteId, type ThreadId, typ
 export type Topic = Brand<string, 'Topic'>
 
 export function threadTopic(site: SiteId, thread: ThreadId): Topic {
-  return `${site}/thread:${thread}` as Topic
+  return topic(site, '/thread:', thread)
 }
 
 export function userTopic(site: SiteId, user: UserId): Topic {
-  return `${site}/user:${user}` as Topic
+  return topic(site, '/user:', user)
 }
 
 export function siteTopic(site: SiteId): Topic {
@@ -20,12 +20,12 @@ export function siteTopic(site: SiteId): Topic {
 
 /** Where it is told who is in a thread. Not a chain. */
 export function presenceTopic(site: SiteId, thread: ThreadId): Topic {
-  return `${site}/presence:${thread}` as Topic
+  return topic(site, '/presence:', thread)
 }
 
 /** Where it is told whether a user is online. Not a chain. */
 export function onlineTopic(site: SiteId, user: UserId): Topic {
-  return `${site}/online:${user}` as Topic
+  return topic(site, '/online:', user)
 }
 
 /** Returns the topic of a chain that an origin names: `thread:42`, `user:7` or `site`; undefined when the name is none. */
@@ -57,6 +57,11 @@ export function isUserTopic(topic: Topic): boolean {
 /** Tells whether events have an order at this topic. */
 export function isChain(topic: Topic): boolean {
   return threadOfPresence(topic) === undefined && userOfOnline(topic) === undefined
+}
+
+// Joined, since a template makes a rope of parts, and there are some of these for each connection.
+function topic(site: SiteId, kind: string, id: string): Topic {
+  return [site, kind, id].join('') as Topic
 }
 
 function idAfter(kind: string, topic: Topic): string | undefined {
