@@ -1,12 +1,8 @@
-import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import t from 'tap'
 import { Client } from '../support/client.ts'
+import { promtool } from '../support/prometheus.ts'
 import { call, type Relay, Site, startRelay } from '../support/relay.ts'
 import { until } from '../support/until.ts'
-
-const PROMTOOL = process.env['PROMTOOL'] ?? 'promtool'
-const MISSING = `${PROMTOOL} is not here: apt-get install prometheus, or name it in PROMTOOL`
 
 const acme = new Site('a-site-of-its-own')
 const relay = await startRelay(t, acme.entry())
@@ -26,12 +22,6 @@ function moved(before: string, after: string): Record<string, number> {
 function valuesOf(text: string): Map<string, number> {
   const lines = text.matchAll(/^(throughline_[^ ]+) (.+)$/gm)
   return new Map([...lines].map(([, name = '', value]) => [name.slice('throughline_'.length), Number(value)]))
-}
-
-function promtool(input: string, ...args: string[]): string {
-  const { status, stdout, stderr, error } = spawnSync(PROMTOOL, args, { input, encoding: 'utf8' })
-  if (error !== undefined) throw new Error(MISSING)
-  return status === 0 ? `${stdout}${stderr}`.trim() : `exit code ${status}: ${stdout}${stderr}`
 }
 
 await t.test('opened connections, their frames and what is refused on them are counted, each once', async t => {
@@ -112,11 +102,4 @@ await t.test('no metric tells a site, a user, a thread or a connection', async t
   for (const label of ['site', 'user', 'thread', 'connection', 'type', 'tenant']) t.notOk(labels.has(label), label)
   t.notMatch(text, acme.id)
   t.notMatch(text, 'nowhere')
-})
-
-await t.test('the alerts of docs/metrics.md are ones that Prometheus takes', async t => {
-  const page = readFileSync(new URL('../../../docs/metrics.md', import.meta.url), 'utf8')
-  const [, rules = ''] = /^```yaml\n([^`]+)```/m.exec(page) ?? []
-  const folder = t.testdir({ 'alerts.yaml': rules })
-  t.match(promtool('', 'check', 'rules', `${folder}/alerts.yaml`), /SUCCESS: 4 rules found/)
 })
