@@ -5,6 +5,9 @@ import { until } from './until.ts'
 /** A frame from the relay; a test looks at whatever members it has. */
 export type Frame = Record<string, any> & { op: string }
 
+/** What ws takes. */
+export type ClientOptions = Pick<WebSocket.ClientOptions, 'origin' | 'ca' | 'headers' | 'localAddress'>
+
 /** A client that keeps every frame it got, as bytes and as an object. */
 export class Client {
   readonly frames: Frame[] = []
@@ -27,7 +30,7 @@ export class Client {
     })
   }
 
-  static async open(t: Teardown, relay: Relay, options: { origin?: string; ca?: string } = {}): Promise<Client> {
+  static async open(t: Teardown, relay: Pick<Relay, 'ws'>, options: ClientOptions = {}): Promise<Client> {
     const socket = new WebSocket(relay.ws, ['throughline.v1'], { ...options, perMessageDeflate: false })
     t.teardown(() => socket.terminate())
     const client = new Client(socket)

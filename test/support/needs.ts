@@ -12,6 +12,9 @@ const NEEDS: readonly { names: readonly string[]; variable?: string; debian: str
   { names: ['curl'], debian: 'curl' },
   { names: ['openssl'], debian: 'openssl' },
   { names: ['turnserver'], debian: 'coturn' },
+  { names: ['nginx'], debian: 'nginx' },
+  { names: ['caddy'], debian: 'caddy' },
+  { names: ['haproxy'], debian: 'haproxy' },
 ]
 
 const missing = NEEDS.filter(
@@ -25,7 +28,8 @@ if (missing.length > 0) {
 }
 
 function isInPath(name: string): boolean {
-  return (process.env['PATH'] ?? '').split(delimiter).some(folder => {
+  // Servers stand in /usr/sbin, which not everybody has in the path.
+  return [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin'].some(folder => {
     try {
       accessSync(join(folder, name), constants.X_OK)
       return true
