@@ -124,7 +124,7 @@ await t.test('the real programs start with what was made: Redis, a node and cotu
     THROUGHLINE_ICE: made('secrets/ice.json'),
   })
   await Client.connect(t, relay, acme.user('7'))
-  const answer = await fetch(`${relay.ws.replace('ws:', 'http:').replace('/ws', '/ice')}`, {
+  const answer = await fetch(relay.ws.replace('ws:', 'http:').replace('/ws', '/ice'), {
     headers: { authorization: `Bearer ${acme.user('7')}` },
   })
   const { iceServers } = (await answer.json()) as {
@@ -135,7 +135,7 @@ await t.test('the real programs start with what was made: Redis, a node and cotu
   const coturn = await startCoturn(t, readFileSync(made('secrets/turnserver.conf'), 'utf8'))
   t.equal(await (await TurnClient.open(t, coturn.port, { username, credential })).allocate(), 0)
   const health = /CMD, turnutils_stunclient, (\S+)\]/.exec(compose)![1]!
-  t.equal(spawnSync('turnutils_stunclient', ['-p', String(coturn.port), health]).status, 0)
+  t.equal(spawnSync('turnutils_stunclient', ['-p', String(coturn.port), health], { timeout: 5000 }).status, 0)
 })
 
 await t.test("coturn's file is that of docs/turn.md", async t => {
