@@ -20,6 +20,10 @@ export interface NodePorts {
   readonly admin: number
 }
 
+export async function freeNodePorts(): Promise<NodePorts> {
+  return { ws: await freePort(), api: await freePort(), admin: await freePort() }
+}
+
 /** Text for text, each of which must be in the file. */
 export type Edits = Readonly<Record<string, string>>
 
