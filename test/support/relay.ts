@@ -58,13 +58,18 @@ export interface Relay {
   kill(signal: NodeJS.Signals): void
 }
 
-/** Starts a relay as a process of its own, on free ports of loopback; it ends with the test. */
-export async function startRelay(t: Teardown, sites: object, environment: Record<string, string> = {}): Promise<Relay> {
+/** Starts a relay as a process of its own, on free ports of loopback; it ends with the test. `cli` may be another version. */
+export async function startRelay(
+  t: Teardown,
+  sites: object,
+  environment: Record<string, string> = {},
+  cli = CLI,
+): Promise<Relay> {
   const folder = mkdtempSync(join(tmpdir(), 'throughline-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
   const sitesFile = join(folder, 'sites.json')
   writeFileSync(sitesFile, JSON.stringify(sites))
-  const child = spawn(process.execPath, [CLI, 'serve'], {
+  const child = spawn(process.execPath, [cli, 'serve'], {
     env: {
       PATH: process.env['PATH'],
       THROUGHLINE_WS_LISTEN: '127.0.0.1:0',
