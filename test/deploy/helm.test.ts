@@ -70,6 +70,10 @@ await t.test(
       for (const version of VERSIONS)
         t.strictSame(await validate(schemas, version, await render(version, ...given(name))), [], `${name}, ${version}`)
     }
+    const page = readFileSync(join(CHART, '../../docs/operate/kubernetes.md'), 'utf8')
+    const values = join(schemas, 'relay.yaml')
+    writeFileSync(values, /with these values, as `relay\.yaml`:\n\n```yaml\n([\s\S]*?)^```/im.exec(page)![1]!)
+    t.strictSame(await validate(schemas, newest, await render(newest, '-f', values)), [], 'those of the page, too')
     const kinds = (await readYaml<Manifest>(t, await render(newest, ...given('full.yaml')))).map(({ kind }) => kind)
     t.strictSame(kinds.toSorted(), [
       'Deployment',
@@ -87,6 +91,11 @@ await t.test(
     ])
   },
 )
+
+await t.test('chart and relay have one version', async t => {
+  const { version } = JSON.parse(readFileSync(join(CHART, '../../package.json'), 'utf8')) as { version: string }
+  t.match(readFileSync(join(CHART, 'Chart.yaml'), 'utf8'), `\nversion: ${version}\nappVersion: ${version}\n`)
+})
 
 await t.test('a slip in a template would not pass', { skip }, async t => {
   const schemas = await makeSchemas(t)
