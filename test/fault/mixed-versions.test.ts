@@ -6,7 +6,7 @@ import { startRedis } from '../support/redis.ts'
 import { call, metric, type Relay, Site, startRelay } from '../support/relay.ts'
 import { until } from '../support/until.ts'
 
-/** Until there is a release: the last commit before callbacks. At each release, that of the release before. */
+/** Until there is a release: a commit of before callbacks. At each release, that of the release before. */
 const PREVIOUS = process.env['PREVIOUS'] ?? '525d3e2'
 
 t.setTimeout(120_000)

@@ -19,7 +19,9 @@ export const LACKS_HELM = existsSync(join(TOOLS, 'made')) ? false : 'helm is not
 /** The oldest version of Kubernetes that the chart is for, and a new one. */
 export const VERSIONS: readonly string[] = LACKS_HELM
   ? []
-  : readdirSync(join(TOOLS, 'schemas')).filter(name => name !== 'crds')
+  : readdirSync(join(TOOLS, 'schemas'))
+      .filter(name => name !== 'crds')
+      .toSorted()
 
 /** A Kubernetes object, read as far as tests look. */
 export interface Manifest {
