@@ -44,8 +44,8 @@ export interface FetchedEvent {
 }
 
 export interface ThreadWish {
-  readonly presence?: boolean
-  readonly grant?: string
+  readonly presence: boolean | undefined
+  readonly grant: string | undefined
 }
 
 export type Question = 'token' | 'fetch' | 'poll'
@@ -54,7 +54,7 @@ export type ToHub =
   /** The first after `onopen`: everything that this tab wants. */
   | {
       readonly op: 'hello'
-      readonly visible: boolean
+      readonly isVisible: boolean
       readonly since: Readonly<Record<string, number>>
       readonly threads: Readonly<Record<string, ThreadWish>>
       readonly watch: readonly string[]
@@ -69,11 +69,11 @@ export type ToHub =
       readonly op: 'ask'
       readonly chains: Readonly<Record<string, Place>>
       readonly within: number
-      readonly poll: boolean
+      readonly isPoll: boolean
     }
   | { readonly op: 'receipt'; readonly receipt: string }
   | { readonly op: 'told'; readonly question: number; readonly value?: unknown; readonly error?: Refusal }
-  | { readonly op: 'visible'; readonly visible: boolean }
+  | { readonly op: 'visible'; readonly isVisible: boolean }
   /** The browser is online again. */
   | { readonly op: 'online' }
   | { readonly op: 'reconnect' }
@@ -96,9 +96,9 @@ export type ToTab =
       readonly connection?: string
       readonly user?: string
       /** Connected, and the relay's bus is up. */
-      readonly live: boolean
+      readonly isLive: boolean
       /** Not live, but polling and the last question was answered. */
-      readonly polling: boolean
+      readonly isPolling: boolean
     }
   /** What the relay says of chains that this tab follows; `refused` are threads. */
   | {
