@@ -75,8 +75,13 @@ export class TcpProxy {
 
   /** Puts another server behind the address, as a floating address does; the links to the old one are cut. */
   switchTo(target: HostPort): void {
-    this.#target = target
+    this.redirect(target)
     this.cut()
+  }
+
+  /** The same, as a load balancer does: the links to the old one stay. */
+  redirect(target: HostPort): void {
+    this.#target = target
   }
 
   #open(near: Socket): void {
