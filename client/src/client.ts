@@ -51,6 +51,7 @@ interface Call {
 }
 
 const ANSWER_MS = 10_000
+const CLOSED = refusal('closed', 'the client is closed')
 /** As the relay has it (docs/protocol.md, Words): a wrong one would spoil the frame that it is in with others. */
 const ID = /^(?!\.*$|__proto__$)[\w.:@-]{1,128}$/
 
@@ -125,6 +126,7 @@ export class Client<Types extends object = Record<string, unknown>> {
       this.#topics.set(id, topic)
       this.#chains.follow('thread:' + id, stamp)
       this.#port.post({ op: 'subscribe', thread: id, wish, ...(stamp !== undefined && { since: stamp }) })
+      if (this.#isClosed) topic.ready.reject(new RelayError(CLOSED))
       this.#tellState()
     } else if (JSON.stringify(topic.wish) !== JSON.stringify(wish)) {
       topic.wish = wish
@@ -177,7 +179,7 @@ export class Client<Types extends object = Record<string, unknown>> {
   /** Ends it for this page: no listener is called any more, and nothing is left that could keep a process alive. */
   close(): void {
     this.#emitter.clear()
-    this.#end(refusal('closed', 'the client was closed'))
+    this.#end(CLOSED)
   }
 
   #hello(): void {
@@ -323,7 +325,7 @@ export class Client<Types extends object = Record<string, unknown>> {
   }
 
   #call(frame: CallFrame): Promise<unknown> {
-    if (this.#isClosed) return Promise.reject(new RelayError(refusal('closed', 'the client is closed')))
+    if (this.#isClosed) return Promise.reject(new RelayError(CLOSED))
     // A new token may be what a connection waits for.
     if (this.connection === undefined && frame.op !== 'refresh')
       return Promise.reject(new RelayError(refusal('not_connected', 'there is no connection to the relay')))
