@@ -1,12 +1,12 @@
 /** The questions to the application: gathered from all tabs, asked at a random moment, one at a time, again when they fail. */
 import { backoff } from './backoff.ts'
 import type { FetchedEvent, Place, TabPort } from './port.ts'
-import { Timers } from './timers.ts'
+import { createTimers } from './timers.ts'
 
 // Time for what is missed at once, as after `connected` and `subscribed`, to come together.
 const GATHER_MS = 20
 const MOST_WITHIN_MS = 60_000
-const HIDDEN_TIMES = 6
+const SLOWLY = 6
 
 interface Wanted {
   readonly chain: string
@@ -21,121 +21,131 @@ type Places = Readonly<Record<string, Place>>
 export interface CatchUpOptions {
   readonly pollSeconds: number
   /** Asks one of the tabs. */
-  readonly ask: (what: 'fetch' | 'poll', chains: Places) => Promise<readonly FetchedEvent[]>
+  readonly ask: (what: 'fetch' | 'poll', chains: Places) => Promise<unknown>
   /** Whether something is on its way that may have to be asked along. */
   readonly isEarly: () => boolean
   readonly isHidden: () => boolean
   readonly onpoll: () => void
-  readonly onanswer: (isReached: boolean, events: readonly FetchedEvent[]) => void
+  /** Whether the last question was answered has changed. */
+  readonly onchange: () => void
 }
 
-export class CatchUp {
-  readonly #options: CatchUpOptions
-  readonly #timers = new Timers()
+export interface CatchUp {
+  /** Notes that a tab lacks what came after these places. */
+  want(tab: TabPort, chains: Places, within: number, isPoll: boolean): void
+  /** Polls from now on, or no longer. */
+  poll(isOn: boolean): void
+  /** Whether it polls and gets answers. */
+  isPolling(): boolean
+  forget(tab: TabPort): void
+  close(): void
+}
+
+export function createCatchUp(options: CatchUpOptions): CatchUp {
+  const { pollSeconds, isEarly, isHidden, onpoll, onchange } = options
+  const timers = createTimers()
   /** By chain and `after`: tabs that lack the same share a question. */
-  readonly #wanted = new Map<string, Wanted>()
-  #due = 0
-  #isAsking = false
-  #failures = 0
+  const wanted = new Map<string, Wanted>()
+  let due = 0
+  let isAsking = false
+  let isReached = false
+  let failures = 0
 
-  constructor(options: CatchUpOptions) {
-    this.#options = options
+  const askIn = (ms: number): void => {
+    due = Date.now() + ms
+    timers.set('ask', ms, () => void ask())
   }
 
-  want(tab: TabPort, chains: Places, within: number, isPoll: boolean): void {
-    for (const [chain, place] of Object.entries(chains)) {
-      const key = JSON.stringify([chain, place.after])
-      const wanted = this.#wanted.get(key) ?? { chain, place, tabs: new Set(), isPoll }
-      wanted.tabs.add(tab)
-      wanted.isPoll &&= isPoll
-      this.#wanted.set(key, wanted)
-    }
-    const wait = Math.max(GATHER_MS, Math.random() * Math.min(within, MOST_WITHIN_MS))
-    // All are asked at the first one's moment: that is random too.
-    if (!this.#timers.has('ask') || Date.now() + wait < this.#due) this.#askIn(wait)
+  const note = (tab: TabPort, chain: string, place: Place, isPoll: boolean): void => {
+    const key = JSON.stringify([chain, place.after])
+    const one = wanted.get(key) ?? { chain, place, tabs: new Set(), isPoll }
+    one.tabs.add(tab)
+    one.isPoll &&= isPoll
+    wanted.set(key, one)
   }
 
-  /** Polls until `live`. */
-  poll(): void {
-    const { pollSeconds, isHidden, onpoll } = this.#options
-    if (!pollSeconds) return
-    const times = isHidden() ? HIDDEN_TIMES : Math.min(2 ** this.#failures, HIDDEN_TIMES)
-    this.#timers.set('poll', pollSeconds * times * 1000 * (0.5 + Math.random()), () => {
-      onpoll()
-      this.poll()
-    })
+  const reached = (is: boolean): void => {
+    failures = is ? 0 : failures + 1
+    if (is === isReached) return
+    isReached = is
+    onchange()
   }
 
-  live(): void {
-    this.#timers.clear('poll')
-  }
-
-  get isPolling(): boolean {
-    return this.#timers.has('poll')
-  }
-
-  forget(tab: TabPort): void {
-    for (const [key, { tabs }] of this.#wanted) if (tabs.delete(tab) && tabs.size === 0) this.#wanted.delete(key)
-  }
-
-  close(): void {
-    this.#timers.clearAll()
-    this.#wanted.clear()
-  }
-
-  #askIn(ms: number): void {
-    this.#due = Date.now() + ms
-    this.#timers.set('ask', ms, () => void this.#ask())
-  }
-
-  async #ask(): Promise<void> {
-    if (this.#isAsking) return
-    if (this.#options.isEarly()) return this.#askIn(GATHER_MS)
+  const ask = async (): Promise<void> => {
+    if (isAsking) return
+    if (isEarly()) return askIn(GATHER_MS)
     const asked = new Map<string, Wanted>()
-    for (const [key, wanted] of this.#wanted) {
+    for (const [key, one] of wanted) {
       // Another tab has less of the same chain: it is next.
-      if (asked.has(wanted.chain)) continue
-      asked.set(wanted.chain, wanted)
-      this.#wanted.delete(key)
+      if (asked.has(one.chain)) continue
+      asked.set(one.chain, one)
+      wanted.delete(key)
     }
     if (asked.size === 0) return
-    this.#isAsking = true
-    this.#tell(asked, 'asking')
-    const isPoll = [...asked.values()].every(wanted => wanted.isPoll)
-    const places = Object.fromEntries([...asked].map(([chain, { place }]) => [chain, place]))
+    const all = [...asked.values()]
+    const tell = (tell: (tab: TabPort, chains: string[]) => void): void => {
+      for (const tab of new Set(all.flatMap(({ tabs }) => [...tabs])))
+        tell(
+          tab,
+          all.flatMap(({ tabs, chain }) => (tabs.has(tab) ? chain : [])),
+        )
+    }
+    isAsking = true
+    tell((tab, chains) => tab.post({ op: 'asking', chains }))
     let wait = GATHER_MS
     try {
-      const events = sound(await this.#options.ask(isPoll ? 'poll' : 'fetch', places), [...asked.keys()])
-      this.#failures = 0
-      this.#options.onanswer(true, events)
-      this.#tell(asked, 'fetched', events)
+      const places = Object.fromEntries(all.map(({ chain, place }) => [chain, place]))
+      const told = await options.ask(all.every(({ isPoll }) => isPoll) ? 'poll' : 'fetch', places)
+      const events = sound(told, [...asked.keys()])
+      reached(true)
+      tell((tab, chains) => tab.post({ op: 'fetched', chains, events }))
     } catch {
-      wait = backoff(this.#failures++, Math.random())
-      this.#options.onanswer(false, [])
-      for (const wanted of asked.values()) {
-        if (wanted.isPoll) this.#tell(new Map([[wanted.chain, wanted]]), 'fetched')
-        else for (const tab of wanted.tabs) this.want(tab, { [wanted.chain]: wanted.place }, 0, false)
+      wait = backoff(failures, Math.random())
+      reached(false)
+      for (const { chain, place, tabs, isPoll } of all) {
+        for (const tab of tabs) {
+          if (isPoll) tab.post({ op: 'fetched', chains: [chain] })
+          else note(tab, chain, place, isPoll)
+        }
       }
     }
-    this.#isAsking = false
-    if (this.#wanted.size > 0) this.#askIn(wait)
+    isAsking = false
+    if (wanted.size > 0) askIn(wait)
   }
 
-  #tell(asked: ReadonlyMap<string, Wanted>, op: 'asking' | 'fetched', events?: readonly FetchedEvent[]): void {
-    for (const tab of new Set([...asked.values()].flatMap(({ tabs }) => [...tabs]))) {
-      const chains = [...asked.values()].filter(({ tabs }) => tabs.has(tab)).map(({ chain }) => chain)
-      if (op === 'asking') tab.post({ op, chains })
-      else tab.post({ op, chains, ...(events && { events: events.filter(({ chain }) => chains.includes(chain!)) }) })
-    }
+  const poll = (isOn: boolean): void => {
+    timers.clear('poll')
+    const times = Math.min(isHidden() ? SLOWLY : 2 ** failures, SLOWLY)
+    if (isOn && pollSeconds)
+      timers.set('poll', pollSeconds * times * 1000 * (0.5 + Math.random()), () => {
+        onpoll()
+        poll(true)
+      })
+  }
+
+  return {
+    want(tab, chains, within, isPoll) {
+      for (const [chain, place] of Object.entries(chains)) note(tab, chain, place, isPoll)
+      const wait = Math.max(GATHER_MS, Math.random() * Math.min(within, MOST_WITHIN_MS))
+      // All are asked at the first one's moment: that is random too.
+      if (!timers.has('ask') || Date.now() + wait < due) askIn(wait)
+    },
+    poll,
+    isPolling: () => isReached && timers.has('poll'),
+    forget(tab) {
+      for (const [key, { tabs }] of wanted) if (tabs.delete(tab) && !tabs.size) wanted.delete(key)
+    },
+    close() {
+      timers.clearAll()
+      wanted.clear()
+    },
   }
 }
 
-/** Returns the events that are some, each with its chain. */
+/** Returns those events that are some, each with its chain. */
 function sound(events: unknown, asked: readonly string[]): FetchedEvent[] {
-  if (!Array.isArray(events)) throw new TypeError('fetchSince and poll return a list of events')
-  return (events as (FetchedEvent | null)[]).flatMap(event => {
-    const chain = event?.chain ?? (event?.thread === undefined ? asked[0] : 'thread:' + event.thread)
-    const isSound = event && event.id !== undefined && typeof event.type === 'string' && asked.includes(chain!)
-    return isSound ? [{ ...event, id: String(event.id), chain: chain! }] : []
+  return (events as readonly FetchedEvent[]).flatMap(event => {
+    const chain = event.chain ?? (event.thread === undefined ? asked[0]! : 'thread:' + event.thread)
+    return event.id === undefined || !event.type ? [] : { ...event, chain }
   })
 }

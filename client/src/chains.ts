@@ -18,220 +18,196 @@ interface Chain {
   last: number | undefined
   lastId: string | undefined
   /** Whether the relay has told where this chain stands, on this connection. */
-  joined: boolean
+  isJoined: boolean
   /** There while the hub has a question about it: up to which stamp the answer will reach. */
-  asked: { due: number | undefined; sent: boolean } | undefined
-  /** More was missed after the question had been sent. */
-  again: { due: number; within: number } | undefined
+  asked: { due: number | undefined; isSent: boolean } | undefined
+  /** More was missed after the question had been sent: up to this stamp. */
+  again: number | undefined
   waiting: ChainEvent[]
   readonly seen: Set<string>
 }
 
-export interface ChainsOptions {
-  /** Is given each event once, in the order of its chain. */
-  readonly give: (event: RelayEvent) => void
-  /** Is to ask for what came after these places, within so many milliseconds. */
-  readonly ask: (chains: Record<string, Place>, within: number, poll: boolean) => void
+export interface Chains {
+  follow(name: string, since: number | undefined): void
+  leave(name: string): void
+  since(): Record<string, number>
+  /** The page shows this event already. */
+  saw(id: string): void
+  /** Whether the relay has told of every chain where it stands, and nothing is missing. */
+  isWhole(): boolean
+  /** The connection is lost: where chains stand is told anew. */
+  lost(): void
+  /** The relay sends no more of this chain, until it tells where it stands again. */
+  out(name: string): void
+  /** Another hub is there, which knows of no question. */
+  reopened(): void
+  /** `connected` or `subscribed`. */
+  joined(entries: Readonly<Record<string, ChainEntry>>): void
+  gap(heads: Readonly<Record<string, number>>, within: number): void
+  event(event: ChainEvent): void
+  /** It is time to ask for every chain about which there is no question. */
+  poll(): void
+  /** The question is being sent: its answer will have what is missing until now. */
+  asking(names: readonly string[]): void
+  /** The answer to the question about a chain; undefined if a poll got none. */
+  fetched(name: string, events: readonly FetchedEvent[] | undefined): void
 }
 
-export class Chains {
-  readonly #give: ChainsOptions['give']
-  readonly #post: ChainsOptions['ask']
-  readonly #chains = new Map<string, Chain>()
-  readonly #saw = new Set<string>()
+/**
+ * `give` is given each event once, in the order of its chain. `ask` is to ask for what came after these places, within
+ * so many milliseconds.
+ */
+export function createChains(
+  give: (event: RelayEvent) => void,
+  ask: (chains: Record<string, Place>, within: number, isPoll: boolean) => void,
+): Chains {
+  const chains = new Map<string, Chain>()
+  const saw = new Set<string>()
 
-  constructor({ give, ask }: ChainsOptions) {
-    this.#give = give
-    this.#post = ask
+  const send = (names: readonly string[], within: number, isPoll = false): void => {
+    const places = names.map((name): [string, Place] => {
+      const { last, lastId } = chains.get(name)!
+      return [name, { after: lastId, stamp: last }]
+    })
+    if (places.length > 0) ask(Object.fromEntries(places), within, isPoll)
   }
 
-  follow(name: string, since?: number): void {
-    const none = { lastId: undefined, joined: false, asked: undefined, again: undefined }
-    this.#chains.set(name, { last: since, ...none, waiting: [], seen: new Set() })
-  }
-
-  leave(name: string): void {
-    this.#chains.delete(name)
-  }
-
-  since(): Record<string, number> {
-    return Object.fromEntries(
-      [...this.#chains].flatMap(([name, { last }]) => (last === undefined ? [] : [[name, last]])),
+  /** Asks for those of the chains that lack something up to these stamps, unless a question is on its way. */
+  const lack = (due: readonly (readonly [string, number])[], within: number): void =>
+    send(
+      due.flatMap(([name, stamp]) => {
+        const chain = chains.get(name)
+        if (chain?.asked?.isSent) chain.again = stamp
+        else if (chain) {
+          chain.asked = { due: stamp, isSent: false }
+          return name
+        }
+        return []
+      }),
+      within,
     )
+
+  const show = (chain: Chain, event: ChainEvent | FetchedEvent, fetchedOf?: string): void => {
+    const id = String(event.id)
+    if (chain.seen.has(id)) return
+    chain.seen.add(id)
+    if (saw.has(id) || (event as ChainEvent).own) return
+    give(toEvent(event, fetchedOf ? 'fetched' : 'live', fetchedOf))
   }
 
-  /** The page shows this event already. */
-  saw(id: string): void {
-    this.#saw.add(id)
-    trim(this.#saw, SAW_IDS)
-  }
-
-  get isJoined(): boolean {
-    return this.#every(chain => chain.joined)
-  }
-
-  get isWhole(): boolean {
-    return this.#every(chain => !chain.asked)
-  }
-
-  /** The connection is lost: where chains stand is told anew. */
-  lost(): void {
-    for (const chain of this.#chains.values()) chain.joined = false
-  }
-
-  /** The relay sends no more of this chain, until it tells where it stands again. */
-  out(name: string): void {
-    const chain = this.#chains.get(name)
-    if (chain) chain.joined = true
-  }
-
-  /** Another hub is there, which knows of no question. */
-  reopened(): void {
-    this.lost()
-    for (const [name, chain] of this.#chains) {
-      if (!chain.asked) continue
-      chain.asked.sent = false
-      this.#send({ [name]: chain }, 0)
-    }
-  }
-
-  /** `connected` or `subscribed`. */
-  joined(entries: Readonly<Record<string, ChainEntry>>): void {
-    const behind: Record<string, Chain> = {}
-    let soonest = Infinity
-    for (const [name, { head, state, within = 0 }] of Object.entries(entries)) {
-      const chain = this.#chains.get(name)
-      if (!chain) continue
-      // One that this connection follows already is as far as its last event, whatever was on its way.
-      const isWhole = chain.last === head && (chain.joined || state === 'current')
-      chain.joined = true
-      if (isWhole || !lacks(chain, head, within)) continue
-      behind[name] = chain
-      soonest = Math.min(soonest, within)
-    }
-    this.#send(behind, soonest)
-  }
-
-  gap(heads: Readonly<Record<string, number>>, within: number): void {
-    const behind: Record<string, Chain> = {}
-    for (const [name, head] of Object.entries(heads)) {
-      const chain = this.#chains.get(name)
-      if (chain && lacks(chain, head, within)) behind[name] = chain
-    }
-    this.#send(behind, within)
-  }
-
-  event(event: ChainEvent): void {
-    const chain = this.#chains.get(event.chain!)
-    if (!chain) return
-    this.#take(chain, event)
-    trim(chain.seen, REMEMBERED_IDS)
-  }
-
-  /** It is time to ask for every chain about which there is no question. */
-  poll(): void {
-    const all: Record<string, Chain> = {}
-    for (const [name, chain] of this.#chains) {
-      if (chain.asked) continue
-      chain.asked = { due: chain.last, sent: false }
-      all[name] = chain
-    }
-    this.#send(all, 0, true)
-  }
-
-  /** The question is being sent: its answer will have what is missing until now. */
-  asking(names: readonly string[]): void {
-    for (const name of names) {
-      const chain = this.#chains.get(name)
-      if (!chain?.asked) continue
-      chain.asked = { due: chain.again ? chain.again.due : chain.asked.due, sent: true }
-      chain.again = undefined
-    }
-  }
-
-  /** The answer to the question about `name`; undefined if a poll got none. */
-  fetched(name: string, events: readonly FetchedEvent[] | undefined): void {
-    const chain = this.#chains.get(name)
-    if (!chain?.asked) return
-    let { due } = chain.asked
-    for (const event of events ?? []) {
-      this.#show(chain, event, name)
-      chain.lastId = String(event.id)
-      // The origin knew this stamp when it answered, so the answer has all that came before it.
-      if (typeof event.stamp === 'number') due = Math.max(due ?? 0, event.stamp)
-    }
-    chain.last = due
-    chain.asked = undefined
-    const { waiting, again } = chain
-    chain.waiting = []
-    if (again) {
-      chain.again = undefined
-      lacks(chain, again.due, again.within)
-      chain.waiting = waiting
-      this.#send({ [name]: chain }, again.within)
-    } else {
-      for (const event of waiting) {
-        if (!chain.asked && due !== undefined && event.stamp! <= due) this.#show(chain, event)
-        else this.#take(chain, event)
-      }
-    }
-    // An origin may answer with more than it was asked for, each time again.
-    trim(chain.seen, Math.max(REMEMBERED_IDS, events?.length ?? 0))
-  }
-
-  #take(chain: Chain, event: ChainEvent): void {
+  const take = (chain: Chain, event: ChainEvent): void => {
     const stamp = event.stamp!
     if (chain.asked) {
       chain.waiting.push(event)
       if (chain.waiting.length > MOST_WAITING) {
         chain.waiting = []
-        chain.again = { due: stamp, within: 0 }
+        chain.again = stamp
       }
-    } else if (chain.last !== undefined && stamp <= chain.last) {
+    } else if (stamp <= chain.last!) {
       // It came before, over another connection.
-    } else if (event.prev !== chain.last || (event.own && event.shared && !this.#saw.has(event.id))) {
-      lacks(chain, stamp, 0)
+    } else if (event.prev !== chain.last || (event.own && event.shared && !saw.has(event.id))) {
       chain.waiting.push(event)
-      this.#send({ [event.chain!]: chain }, 0)
+      lack([[event.chain!, stamp]], 0)
     } else {
       chain.last = stamp
       chain.lastId = event.id
-      this.#show(chain, event)
+      show(chain, event)
     }
   }
 
-  #show(chain: Chain, event: ChainEvent | FetchedEvent, fetchedOf?: string): void {
-    const id = String(event.id)
-    if (chain.seen.has(id)) return
-    chain.seen.add(id)
-    if (this.#saw.has(id) || ('own' in event && event.own)) return
-    this.#give(fetchedOf === undefined ? toEvent(event, 'live') : toEvent(event, 'fetched', fetchedOf))
+  return {
+    follow(name, since) {
+      const none = { lastId: undefined, isJoined: false, asked: undefined, again: undefined }
+      chains.set(name, { last: since, ...none, waiting: [], seen: new Set() })
+    },
+    leave: name => void chains.delete(name),
+    since() {
+      const since: Record<string, number> = {}
+      for (const [name, { last }] of chains) if (last !== undefined) since[name] = last
+      return since
+    },
+    saw: id => trim(saw.add(id), SAW_IDS),
+    isWhole: () => [...chains.values()].every(chain => chain.isJoined && !chain.asked),
+    lost() {
+      for (const chain of chains.values()) chain.isJoined = false
+    },
+    out(name) {
+      const chain = chains.get(name)
+      if (chain) chain.isJoined = true
+    },
+    reopened() {
+      const asked = [...chains].filter(([, chain]) => chain.asked)
+      for (const [, chain] of asked) chain.asked!.isSent = false
+      send(
+        asked.map(([name]) => name),
+        0,
+      )
+    },
+    joined(entries) {
+      const behind = Object.entries(entries).filter(([name, { head, state }]) => {
+        const chain = chains.get(name)
+        // One that this connection follows already is as far as its last event, whatever was on its way.
+        const isWhole = chain?.last === head && (chain.isJoined || state === 'current')
+        if (chain) chain.isJoined = true
+        return !isWhole
+      })
+      lack(
+        behind.map(([name, { head }]) => [name, head]),
+        Math.min(...behind.map(([, { within = 0 }]) => within)),
+      )
+    },
+    gap: (heads, within) => lack(Object.entries(heads), within),
+    event(event) {
+      const chain = chains.get(event.chain!)
+      if (!chain) return
+      take(chain, event)
+      trim(chain.seen, REMEMBERED_IDS)
+    },
+    poll() {
+      const idle = [...chains].filter(([, chain]) => !chain.asked)
+      for (const [, chain] of idle) chain.asked = { due: chain.last, isSent: false }
+      send(
+        idle.map(([name]) => name),
+        0,
+        true,
+      )
+    },
+    asking(names) {
+      for (const name of names) {
+        const chain = chains.get(name)
+        if (!chain?.asked) continue
+        chain.asked = { due: chain.again ?? chain.asked.due, isSent: true }
+        chain.again = undefined
+      }
+    },
+    fetched(name, events = []) {
+      const chain = chains.get(name)
+      if (!chain?.asked) return
+      let { due } = chain.asked
+      for (const event of events) {
+        show(chain, event, name)
+        chain.lastId = String(event.id)
+        // The origin knew this stamp when it answered, so the answer has all that came before it.
+        if (event.stamp! > (due ?? 0)) due = event.stamp
+      }
+      const { waiting, again } = chain
+      Object.assign(chain, { last: due, asked: undefined, again: undefined, waiting: [] })
+      if (again !== undefined) {
+        chain.waiting = waiting
+        lack([[name, again]], 0)
+      } else {
+        for (const event of waiting) {
+          if (!chain.asked && event.stamp! <= due!) show(chain, event)
+          else take(chain, event)
+        }
+      }
+      // An origin may answer with more than it was asked for, each time again.
+      trim(chain.seen, Math.max(REMEMBERED_IDS, events.length))
+    },
   }
-
-  #send(chains: Record<string, Chain>, within: number, poll = false): void {
-    const places = Object.entries(chains).map(([name, { last, lastId }]): [string, Place] => [
-      name,
-      { ...(lastId !== undefined && { after: lastId }), ...(last !== undefined && { stamp: last }) },
-    ])
-    if (places.length > 0) this.#post(Object.fromEntries(places), within, poll)
-  }
-
-  #every(test: (chain: Chain) => boolean): boolean {
-    return [...this.#chains.values()].every(test)
-  }
-}
-
-/** Notes that a chain lacks something up to `due`. Returns whether a question is to be sent, now that none is on its way. */
-function lacks(chain: Chain, due: number, within: number): boolean {
-  if (chain.asked?.sent) chain.again = { due, within }
-  else chain.asked = { due, sent: false }
-  return !chain.asked.sent
 }
 
 /** Forgets the oldest. */
 function trim(ids: Set<string>, most: number): void {
-  for (const id of ids) {
-    if (ids.size <= most) break
-    ids.delete(id)
-  }
+  for (const id of ids) if (ids.size > most) ids.delete(id)
 }

@@ -1,8 +1,8 @@
 import type { Refusal } from './frames.ts'
 
 /**
- * What went wrong, with a stable `code`: one of the relay's (docs/errors.md), or one of the client's own: `timeout`,
- * `closed`, `disconnected`, `not_connected`, `token_callback`, `bad_frame`.
+ * What went wrong, with a stable `code`: one of the relay's (docs/errors.md), or one of the client's own
+ * (docs/client.md).
  */
 export class RelayError extends Error {
   override readonly name = 'RelayError'
@@ -17,11 +17,8 @@ export class RelayError extends Error {
   }
 }
 
-export const refusal = (code: string, message: string): Refusal => ({ code, message })
-
-/** Returns an error in a form that can go to another tab. */
-export function refusalOf(error: unknown, code: string): Refusal {
-  if (!(error instanceof RelayError)) return refusal(code, String((error as Error | undefined)?.message ?? error))
-  const { message, retryAfter } = error
-  return { code: error.code, message, ...(retryAfter !== undefined && { retry_after: retryAfter }) }
-}
+/** Returns an error in a form that can go to another tab; one that is not the relay's gets `code`. */
+export const refusalOf = (error: unknown, code?: string): Refusal =>
+  error instanceof RelayError
+    ? { code: error.code, message: error.message, retry_after: error.retryAfter }
+    : { code: code!, message: String(error) }

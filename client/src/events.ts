@@ -16,58 +16,55 @@ export interface RelayEvent<Data = unknown> {
   readonly from: 'live' | 'fetched'
 }
 
-/** Returns the event for listeners, with what it has. */
+/** Returns the thread that a chain is of. */
+export const threadOf = (chain: string | undefined): string | undefined =>
+  chain?.startsWith('thread:') ? chain.slice(7) : undefined
+
+/** Returns the event for listeners, with nothing in it but what is known. */
 export function toEvent(told: EventFrame | FetchedEvent, from: RelayEvent['from'], chain = told.chain): RelayEvent {
-  const { id, type, data = null, at } = told
-  const thread = told.thread ?? (chain?.startsWith('thread:') ? chain.slice(7) : undefined)
-  const sender = 'sender' in told ? told.sender : undefined
-  return {
-    type: type as string,
-    id: String(id),
-    data,
-    ...(thread !== undefined && { thread }),
-    ...(at !== undefined && { at }),
-    ...(chain !== undefined && { chain }),
-    ...(sender !== undefined && { sender }),
-    from,
+  const event: Record<string, unknown> = { data: null, from, id: String(told.id), chain }
+  for (const key of ['type', 'data', 'at', 'sender', 'thread'] as const) {
+    const value = (told as EventFrame)[key]
+    if (value !== undefined) event[key] = value
   }
+  event['thread'] ??= threadOf(chain)
+  for (const key in event) if (event[key] === undefined) delete event[key]
+  return event as unknown as RelayEvent
 }
 
 /** Tells an application's listeners. What one of them throws is reported and stops nobody. */
-export class Emitter {
-  #listeners = new Map<string, Set<(value: never) => void>>()
-
+export interface Emitter {
   /** Returns a function that takes the listener off. */
-  on<T>(name: string, listener: (value: T) => void): () => void {
-    // A function of its own, so that the same listener can be there twice and be taken off once.
-    const own = (value: T): void => listener(value)
-    const listeners = this.#listeners.get(name) ?? new Set()
-    this.#listeners.set(name, listeners.add(own))
-    return () => void listeners.delete(own)
-  }
+  on(name: string, listener: (value: never) => void): () => void
+  emit(name: string, value: unknown): void
+  /** Takes all listeners off. */
+  clear(): void
+}
 
-  emit(name: string, value: unknown): void {
-    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
-      try {
-        listener(value as never)
-      } catch (error) {
-        report(error)
+export function createEmitter(): Emitter {
+  const listeners = new Set<readonly [string, (value: never) => void]>()
+  return {
+    on(name, listener) {
+      const entry = [name, listener] as const
+      listeners.add(entry)
+      return () => void listeners.delete(entry)
+    },
+    emit(name, value) {
+      for (const entry of listeners) {
+        if (entry[0] !== name) continue
+        try {
+          entry[1](value as never)
+        } catch (error) {
+          // Node has no reportError.
+          ;(globalThis.reportError ?? console.error)(error)
+        }
       }
-    }
-  }
-
-  emitEvent(event: RelayEvent): void {
-    this.emit('event', event)
-    this.emit('event:' + event.type, event)
-  }
-
-  clear(): void {
-    this.#listeners = new Map()
+    },
+    clear: () => listeners.clear(),
   }
 }
 
-function report(error: unknown): void {
-  // Node has no reportError.
-  if (typeof reportError === 'function') reportError(error)
-  else console.error(error)
+export function emitEvent({ emit }: Emitter, event: RelayEvent): void {
+  emit('event', event)
+  emit('event:' + event.type, event)
 }

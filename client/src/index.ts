@@ -1,15 +1,13 @@
-import { Client, type ClientOptions } from './client.ts'
+import { createClient } from './client.ts'
 import { directPort } from './direct.ts'
-import { Hub, type HubOptions } from './hub.ts'
+import { createHub, type HubOptions } from './hub.ts'
+import type { ClientOptions, Relay } from './relay.ts'
 
 export { RelayError } from './errors.ts'
 export type { RelayEvent } from './events.ts'
 export type { Member, Sender } from './frames.ts'
 export type { FetchedEvent, Place } from './port.ts'
-export type { Fetch, RelayEvents, State, SubscribeOptions, Token } from './client.ts'
-export type { Presence, Thread, ThreadEvents, To } from './thread.ts'
-export type { Watch } from './watch.ts'
-export type Relay<Types extends object = Record<string, unknown>> = Client<Types>
+export type * from './relay.ts'
 
 export interface ConnectOptions extends ClientOptions {
   /** `wss://relay.example.com/v1/ws` */
@@ -35,10 +33,11 @@ export function connect<Types extends object = Record<string, unknown>>(options:
   const { url, licence, user, poll, fetchSince, pollSeconds = POLL_SECONDS, WebSocket } = options
   const hub: HubOptions = {
     url,
-    ...(licence !== undefined && { licence }),
-    ...(user !== undefined && { user }),
+    licence,
+    user,
     pollSeconds: poll === false || !(poll ?? fetchSince) ? 0 : pollSeconds,
-    ...(WebSocket !== undefined && { WebSocket: WebSocket as typeof globalThis.WebSocket }),
+    WebSocket: WebSocket as typeof globalThis.WebSocket,
   }
-  return new Client<Types>(options, directPort(new Hub(hub)))
+  // Here goes `openPort`, which shares a hub with other tabs.
+  return createClient(options, directPort(createHub(hub)))
 }

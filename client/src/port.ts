@@ -27,8 +27,8 @@ export interface TabPort {
 /** How far a page has a chain: what the application is asked with. */
 export interface Place {
   /** The id of the last event that the page has. */
-  readonly after?: string
-  readonly stamp?: number
+  readonly after?: string | undefined
+  readonly stamp?: number | undefined
 }
 
 /** An event as the application's own server tells it. */
@@ -40,7 +40,7 @@ export interface FetchedEvent {
   readonly thread?: string
   readonly data?: unknown
   readonly at?: number
-  readonly stamp?: number
+  readonly stamp?: number | undefined
 }
 
 export interface ThreadWish {
@@ -59,7 +59,12 @@ export type ToHub =
       readonly threads: Readonly<Record<string, ThreadWish>>
       readonly watch: readonly string[]
     }
-  | { readonly op: 'subscribe'; readonly thread: string; readonly wish: ThreadWish; readonly since?: number }
+  | {
+      readonly op: 'subscribe'
+      readonly thread: string
+      readonly wish: ThreadWish
+      readonly since?: number | undefined
+    }
   | { readonly op: 'unsubscribe'; readonly thread: string }
   | { readonly op: 'watch' | 'unwatch'; readonly users: readonly string[] }
   /** A frame for the relay whose answer is awaited; `refresh` has no token yet. */
@@ -84,7 +89,7 @@ export type CallFrame =
       readonly thread: string
       readonly type: string
       readonly data: unknown
-      readonly to?: { readonly user: string } | { readonly connection: string }
+      readonly to?: { readonly user: string } | { readonly connection: string } | undefined
     }
   | { readonly op: 'presence'; readonly thread: string }
   | { readonly op: 'refresh' }
@@ -93,8 +98,8 @@ export type ToTab =
   /** How the session is now: the answer to `hello`, and whenever it changes. */
   | {
       readonly op: 'link'
-      readonly connection?: string
-      readonly user?: string
+      readonly connection?: string | undefined
+      readonly user?: string | undefined
       /** Connected, and the relay's bus is up. */
       readonly isLive: boolean
       /** Not live, but polling and the last question was answered. */
@@ -103,9 +108,9 @@ export type ToTab =
   /** What the relay says of chains that this tab follows; `refused` are threads. */
   | {
       readonly op: 'joined'
-      readonly chains: Readonly<Record<string, ChainEntry>>
-      readonly presence?: Readonly<Record<string, Omit<PresenceFrame, 'op' | 'thread'>>>
-      readonly refused?: Readonly<Record<string, Refusal>>
+      readonly chains?: Readonly<Record<string, ChainEntry>>
+      readonly presence?: Readonly<Record<string, Omit<PresenceFrame, 'op' | 'thread'>>> | undefined
+      readonly refused?: Readonly<Record<string, Refusal>> | undefined
     }
   /** With `shared` an `own` event may come from another tab, so that this one has to ask for it. */
   | (EventFrame & { readonly shared?: boolean })

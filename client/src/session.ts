@@ -1,9 +1,9 @@
 /** The connection that is made again and again: token, connect, refresh, drain, and what the close codes ask for. */
 import { backoff, refreshIn } from './backoff.ts'
-import { RelayError, refusal, refusalOf } from './errors.ts'
+import { RelayError, refusalOf } from './errors.ts'
 import type { ConnectedFrame, Refusal, RelayFrame } from './frames.ts'
-import { type Ask, Socket } from './socket.ts'
-import { Timers } from './timers.ts'
+import { type Ask, openSocket, type Socket } from './socket.ts'
+import { createTimers } from './timers.ts'
 
 const NOT_AUTHENTICATED = 4401
 const NOT_ALLOWED = 4403
@@ -11,21 +11,22 @@ const SENT_AWAY = 4410
 const LOST = 1006
 const STEADY_MS = 60_000
 const PROBE_MS = 3000
-
-const OWN_CODES = new Set(['timeout', 'closed', 'not_connected'])
+const NO_TOKEN = 'token_callback'
+/** Errors of a call that say nothing about what was in it. */
+const NO_ANSWER = /^(timeout|closed|not_connected|token_callback)$/
 
 export interface Credentials {
   readonly token: string
-  readonly licence?: string
+  readonly licence?: string | undefined
 }
 
 export interface SessionOptions {
   readonly url: string
-  readonly licence: string | undefined
+  readonly licence?: string | undefined
   readonly WebSocket: typeof WebSocket
   /** Asks the application; undefined means that there is none for this user any more. */
   readonly token: () => Promise<Credentials | undefined>
-  readonly since: () => Record<string, number>
+  readonly since: () => Readonly<Record<string, number>>
   readonly onup: (frame: ConnectedFrame) => void
   readonly onframe: (frame: RelayFrame) => void
   readonly ondown: () => void
@@ -34,192 +35,186 @@ export interface SessionOptions {
   readonly onclosed: (error: Refusal) => void
 }
 
-export class Session {
-  readonly #options: SessionOptions
-  readonly #timers = new Timers()
-  #socket: Socket | undefined
-  #connected: ConnectedFrame | undefined
-  #credentials: Credentials | undefined
-  #expires = 0
-  /** The token that ended with 4401; a different one is tried once. */
-  #refused: string | undefined
-  #refreshRefused = false
-  #lastError: Refusal | undefined
-  #attempts = 0
-  /** Which attempt this is: what an older one has asked for comes too late. */
-  #turn = 0
-  #upSince = 0
-  #notBefore = 0
-
-  constructor(options: SessionOptions) {
-    this.#options = options
-    void this.#open()
-  }
-
-  get connected(): ConnectedFrame | undefined {
-    return this.#connected
-  }
-
+export interface Session {
+  /** What the relay said of the connection, if there is one. */
+  connected(): ConnectedFrame | undefined
   /** Resolves with the relay's answer; rejects with `not_connected` when there is no connection. */
-  request(frame: Ask): Promise<RelayFrame> {
-    if (this.#socket && this.#connected) return this.#socket.request(frame)
-    return Promise.reject(new RelayError(refusal('not_connected', 'there is no connection to the relay')))
-  }
-
-  send(frame: object): void {
-    this.#socket?.send(frame)
-  }
-
+  request(frame: Ask): Promise<unknown>
+  send(frame: object): void
+  refresh(): Promise<void>
   /** Something has woken up: the page, the network. Waits no longer, or finds out whether the link still works. */
-  wake(): void {
-    if (this.#timers.has('open')) {
-      if (Date.now() >= this.#notBefore) void this.#open()
-    } else if (this.#socket && this.#connected && !this.#timers.has('probe')) {
-      const socket = this.#socket
-      this.#timers.set('probe', PROBE_MS, () => {
-        if (socket === this.#socket && socket.silentMs >= PROBE_MS - 100) this.reconnect()
-      })
-      // The cheapest question that is always answered: nobody is called `@`.
-      socket.request({ op: 'unwatch', users: ['@'] }).catch(() => {})
+  wake(): void
+  reconnect(): void
+  close(): void
+}
+
+export function openSession(options: SessionOptions): Session {
+  const { onup, onframe, ondown, onerror, onclosed } = options
+  const timers = createTimers()
+  let socket: Socket | undefined
+  let connected: ConnectedFrame | undefined
+  let credentials: Credentials | undefined
+  let expires = Infinity
+  /** The token that ended with 4401; a different one is tried once. */
+  let refused: string | undefined
+  let isRefreshRefused = false
+  let lastError: Refusal | undefined
+  let attempts = 0
+  /** Which attempt this is: what an older one has asked for comes too late. */
+  let turn = 0
+  let upSince = 0
+  let notBefore = 0
+
+  const drop = (): void => {
+    turn++
+    timers.clearAll()
+    socket?.close()
+    socket = undefined
+    if (!connected) return
+    connected = undefined
+    ondown()
+  }
+
+  const finish = (error: Refusal): void => {
+    drop()
+    onclosed(error)
+  }
+
+  /** Gets credentials from the application. Returns whether this turn goes on with them. */
+  const authenticate = async (): Promise<boolean> => {
+    const mine = turn
+    const got = await options.token()
+    if (mine !== turn) return false
+    if (got) credentials = got
+    else finish({ code: NO_TOKEN, message: 'there is no token any more' })
+    return got !== undefined
+  }
+
+  const openLater = (): void =>
+    timers.set('open', Math.max(backoff(attempts++, Math.random()), notBefore - Date.now()), () => void open())
+
+  const lost = (code: number, reason: string): void => {
+    if (connected && Date.now() - upSince > STEADY_MS) attempts = 0
+    drop()
+    const error = lastError ?? {
+      code: code === SENT_AWAY ? 'disconnected' : 'closed',
+      message: reason || `the relay closed the connection (${code})`,
     }
+    const isRefused = code === NOT_AUTHENTICATED
+    if (code === NOT_ALLOWED || code === SENT_AWAY || (isRefused && (refused || isRefreshRefused))) return finish(error)
+    if (isRefused) {
+      lastError = error
+      refused = credentials!.token
+      credentials = undefined
+    }
+    openLater()
   }
 
-  reconnect(): void {
-    this.#drop()
-    this.#attempts = 0
-    void this.#open()
+  const refreshLater = (): void => {
+    const left = expires - Date.now() / 1000
+    // With a wrong clock it seems over already; then the relay says when it is.
+    if (left > 0) timers.set('refresh', refreshIn(left, Math.random()), () => void refresh().catch(tell))
   }
+  const tell = (error: unknown): void => onerror(refusalOf(error, NO_TOKEN))
 
-  async refresh(): Promise<void> {
-    this.#timers.clear('refresh')
-    const turn = this.#turn
+  const refresh = async (): Promise<void> => {
+    const mine = turn
     try {
-      const credentials = await this.#options.token()
-      if (turn !== this.#turn) return
-      if (!credentials) return this.#finish(refusal('token_callback', 'there is no token any more'))
-      this.#credentials = credentials
-      await this.request({ op: 'refresh', token: credentials.token })
+      if (await authenticate()) await request({ op: 'refresh', token: credentials!.token })
     } catch (error) {
-      if (turn === this.#turn) {
+      if (mine === turn) {
         // What the relay will not hear again; then it closes with 4401.
-        this.#refreshRefused = error instanceof RelayError && !error.retryAfter && !OWN_CODES.has(error.code)
-        this.#refreshLater()
+        isRefreshRefused = error instanceof RelayError && !error.retryAfter && !NO_ANSWER.test(error.code)
+        refreshLater()
       }
       throw error
     }
   }
 
-  close(): void {
-    this.#drop()
-    this.#timers.clearAll()
-  }
-
-  async #open(): Promise<void> {
-    const turn = ++this.#turn
-    this.#timers.clear('open')
-    const { url, WebSocket, licence, token, since } = this.#options
-    // What has expired while there was no connection need not be tried.
-    if (this.#expires && Date.now() / 1000 > this.#expires) this.#credentials = undefined
-    if (!this.#credentials) {
-      try {
-        const credentials = await token()
-        if (turn !== this.#turn) return
-        if (!credentials) return this.#finish(refusal('token_callback', 'there is no token any more'))
-        if (credentials.token === this.#refused) return this.#finish(this.#lastError!)
-        this.#credentials = credentials
-      } catch (error) {
-        if (turn !== this.#turn) return
-        this.#options.onerror(refusalOf(error, 'token_callback'))
-        return this.#openLater()
-      }
+  const receive = (frame: RelayFrame): void => {
+    if (frame.op === 'error') {
+      lastError = frame
+      if (frame.retry_after! > 0) notBefore = Date.now() + frame.retry_after! * 1000
+      if (frame.id === undefined) onerror(frame)
+      return
     }
-    const mine = this.#credentials
-    const socket = new Socket({
-      url,
-      WebSocket,
-      onopen: () => {
-        const { user, site } = since()
-        const connect = { op: 'connect', licence, ...mine, since: { user, site }, client: 'throughline.js' }
-        // A refusal is followed by a close; silence is not.
-        socket.request(connect).catch((error: RelayError) => {
-          if (error.code === 'timeout') this.#lost(LOST, error.message)
-        })
-      },
-      onframe: frame => this.#receive(frame),
-      onclose: (code, reason) => this.#lost(code, reason),
-      onerror: error => this.#options.onerror(refusalOf(error, '')),
-    })
-    this.#socket = socket
-  }
-
-  #receive(frame: RelayFrame): void {
-    if (frame.op !== 'error') this.#lastError = undefined
+    lastError = undefined
+    if (frame.op === 'connected' || frame.op === 'refreshed') {
+      expires = frame.expires
+      refused = undefined
+      isRefreshRefused = false
+      refreshLater()
+    }
     if (frame.op === 'connected') {
-      this.#connected = frame
-      this.#upSince = Date.now()
-      this.#socket!.heartbeat = frame.heartbeat
-      this.#refused = undefined
-      this.#refreshRefused = false
-      this.#expires = frame.expires
-      this.#refreshLater()
-      return this.#options.onup(frame)
+      connected = frame
+      upSince = Date.now()
+      socket!.beat(frame.heartbeat)
+      onup(frame)
+    } else if (frame.op === 'drain') timers.set('drain', Math.random() * frame.within, reconnect)
+    else onframe(frame)
+  }
+
+  const open = async (): Promise<void> => {
+    const mine = ++turn
+    timers.clear('open')
+    try {
+      // What has expired while there was no connection need not be tried.
+      if (expires < Date.now() / 1000) credentials = undefined
+      if (!credentials && !(await authenticate())) return
+      if (credentials!.token === refused) return finish(lastError!)
+      socket = openSocket({
+        url: options.url,
+        WebSocket: options.WebSocket,
+        onopen() {
+          const { user, site } = options.since()
+          // A refusal is followed by a close; silence is not.
+          socket!
+            .request({ op: 'connect', licence: options.licence, ...credentials, since: { user, site } })
+            .catch(({ code, message }: RelayError) => {
+              if (code === 'timeout') lost(LOST, message)
+            })
+        },
+        onframe: receive,
+        onclose: lost,
+        onerror,
+      })
+    } catch (error) {
+      if (mine !== turn) return
+      onerror(refusalOf(error, credentials ? 'closed' : NO_TOKEN))
+      openLater()
     }
-    if (frame.op === 'refreshed') {
-      this.#expires = frame.expires
-      this.#refreshLater()
-    } else if (frame.op === 'drain') {
-      this.#timers.set('drain', Math.random() * frame.within, () => this.reconnect())
-    } else if (frame.op === 'error') {
-      this.#lastError = frame
-      if (frame.retry_after! > 0) this.#notBefore = Date.now() + frame.retry_after! * 1000
-      if (frame.id === undefined) this.#options.onerror(frame)
-    } else {
-      this.#options.onframe(frame)
-    }
   }
 
-  #refreshLater(): void {
-    const left = this.#expires - Date.now() / 1000
-    // With a wrong clock it seems over already; then the relay says when it is.
-    if (left <= 0) return
-    this.#timers.set('refresh', refreshIn(left, Math.random()), () => {
-      this.refresh().catch((error: unknown) => this.#options.onerror(refusalOf(error, 'token_callback')))
-    })
+  const request = (frame: Ask): Promise<unknown> =>
+    connected
+      ? socket!.request(frame)
+      : Promise.reject(new RelayError({ code: 'not_connected', message: 'there is no connection' }))
+
+  const reconnect = (): void => {
+    drop()
+    attempts = 0
+    void open()
   }
 
-  #lost(code: number, reason: string): void {
-    const wasUp = this.#connected !== undefined
-    this.#drop()
-    const { code: cause, message } = this.#lastError ?? refusal(code === SENT_AWAY ? 'disconnected' : 'closed', '')
-    const error = refusal(cause, message || reason || `the relay closed the connection (${code})`)
-    if (code === NOT_ALLOWED || code === SENT_AWAY) return this.#finish(error)
-    if (code === NOT_AUTHENTICATED) {
-      if (this.#refused !== undefined || this.#refreshRefused) return this.#finish(error)
-      this.#lastError = error
-      this.#refused = this.#credentials?.token
-      this.#credentials = undefined
-    }
-    if (wasUp && Date.now() - this.#upSince > STEADY_MS) this.#attempts = 0
-    this.#openLater()
-  }
-
-  #openLater(): void {
-    const wait = Math.max(backoff(this.#attempts++, Math.random()), this.#notBefore - Date.now())
-    this.#timers.set('open', wait, () => void this.#open())
-  }
-
-  #drop(): void {
-    this.#turn++
-    this.#socket?.close()
-    this.#socket = undefined
-    for (const name of ['open', 'refresh', 'drain', 'probe']) this.#timers.clear(name)
-    if (!this.#connected) return
-    this.#connected = undefined
-    this.#options.ondown()
-  }
-
-  #finish(error: Refusal): void {
-    this.close()
-    this.#options.onclosed(error)
+  void open()
+  return {
+    connected: () => connected,
+    request,
+    send: frame => socket?.send(frame),
+    refresh,
+    wake() {
+      if (timers.has('open')) {
+        if (Date.now() >= notBefore) void open()
+      } else if (connected && !timers.has('probe')) {
+        const { silentMs } = socket!
+        timers.set('probe', PROBE_MS, () => {
+          if (silentMs() > PROBE_MS - 100) reconnect()
+        })
+        // The cheapest question that is always answered: nobody is called `@`.
+        socket!.send({ op: 'unwatch', users: ['@'] })
+      }
+    },
+    reconnect,
+    close: drop,
   }
 }

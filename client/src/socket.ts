@@ -1,15 +1,29 @@
-import { RelayError, refusal } from './errors.ts'
-import { parseFrame, type RelayFrame } from './frames.ts'
-import { Timers } from './timers.ts'
+import { parseFrame, type Refusal, type RelayFrame } from './frames.ts'
+import { createPending } from './pending.ts'
 
 const PROTOCOL = 'throughline.v1'
 const ANSWER_MS = 10_000
-const OPEN_MS = 10_000
 // Two heartbeats without a frame, and some time on the way.
 const SILENT_HEARTBEATS = 2.5
 // After a sleep timers go on where they stopped: with short steps a dead link is noticed soon after.
 const LOOK_MS = 5000
 const LOST = 1006
+
+/** A frame for the relay that gets its `id` here. */
+export type Ask = { readonly op: string } & Readonly<Record<string, unknown>>
+
+/** One WebSocket: frames in and out, answers by their id, and the silence that tells a dead link. */
+export interface Socket {
+  send(frame: object): void
+  /** Resolves with the answer; rejects with its error, `timeout`, or `closed` when the socket ends first. */
+  request(frame: Ask): Promise<unknown>
+  /** Says how long a silence may be; until then it is 10 s. */
+  beat(seconds: number): void
+  /** Milliseconds since anything was heard. */
+  silentMs(): number
+  /** Ends it without a word to `onclose`. */
+  close(): void
+}
 
 export interface SocketOptions {
   readonly WebSocket: typeof WebSocket
@@ -19,115 +33,63 @@ export interface SocketOptions {
   readonly onframe: (frame: RelayFrame) => void
   /** Is called once, at the end, unless the end came by `close`. */
   readonly onclose: (code: number, reason: string) => void
-  readonly onerror: (error: RelayError) => void
+  readonly onerror: (error: Refusal) => void
 }
 
-/** A frame for the relay that gets its `id` here. */
-export type Ask = { readonly op: string } & Readonly<Record<string, unknown>>
+export function openSocket({ WebSocket, url, onopen, onframe, onclose, onerror }: SocketOptions): Socket {
+  const pending = createPending()
+  let heard = Date.now()
+  let silence = ANSWER_MS
+  let timer: ReturnType<typeof setTimeout>
+  let isOver = false
+  const socket: WebSocket & { readonly terminate?: () => void } = new WebSocket(url, PROTOCOL)
 
-interface Request {
-  readonly resolve: (frame: RelayFrame) => void
-  readonly reject: (error: RelayError) => void
-}
+  const end = (code?: number, reason = ''): void => {
+    if (isOver) return
+    isOver = true
+    clearTimeout(timer)
+    socket.onopen = socket.onmessage = socket.onclose = null
+    // Where one can, a dead link is not waited for: in Node it would keep the process.
+    if (code === LOST && socket.terminate) socket.terminate()
+    else socket.close()
+    pending.fail({ code: 'closed', message: 'the connection ended' })
+    if (code) onclose(code, reason)
+  }
+  const silentMs = (): number => Date.now() - heard
+  const look = (): void => {
+    const left = silence - silentMs()
+    if (left <= 0) end(LOST, 'nothing was heard')
+    else timer = setTimeout(look, Math.min(left, LOOK_MS))
+  }
+  const send = (frame: object): void => {
+    if (socket.readyState === 1) socket.send(JSON.stringify(frame))
+  }
 
-/** One WebSocket: frames in and out, answers by their id, and the silence that tells a dead link. */
-export class Socket {
-  readonly #options: SocketOptions
-  readonly #timers = new Timers()
-  readonly #requests = new Map<number, Request>()
-  readonly #socket: WebSocket | undefined
-  #lastId = 0
-  #heard = Date.now()
-  #silenceMs = OPEN_MS
-  #isOver = false
-
-  constructor(options: SocketOptions) {
-    this.#options = options
+  socket.onopen = () => {
+    heard = Date.now()
+    onopen()
+  }
+  socket.onmessage = ({ data }) => {
+    heard = Date.now()
     try {
-      const socket = new options.WebSocket(options.url, PROTOCOL)
-      socket.onopen = () => {
-        this.#heard = Date.now()
-        options.onopen()
-      }
-      socket.onmessage = ({ data }) => this.#receive(data)
-      socket.onclose = ({ code, reason }) => this.#end(code, reason)
-      socket.onerror = () => {} // `close` follows
-      this.#socket = socket
+      const frame = parseFrame(data)!
+      onframe(frame)
+      if (frame.op !== 'event') pending.settle(frame.id, frame.op === 'error' ? frame : undefined, frame)
     } catch (error) {
-      // Told later, as everything else: nobody expects it before the constructor has returned.
-      queueMicrotask(() => this.#end(LOST, String(error)))
+      onerror({ code: 'bad_frame', message: String(error) })
     }
-    this.#look()
   }
-
-  /** Milliseconds since anything was heard. */
-  get silentMs(): number {
-    return Date.now() - this.#heard
-  }
-
-  set heartbeat(seconds: number) {
-    this.#silenceMs = Math.max(1, seconds) * 1000 * SILENT_HEARTBEATS
-  }
-
-  send(frame: object): void {
-    if (this.#socket?.readyState === 1) this.#socket.send(JSON.stringify(frame))
-  }
-
-  /** Resolves with the answer; rejects with its error, `timeout`, or `closed` when the socket ends first. */
-  request({ op, ...fields }: Ask): Promise<RelayFrame> {
-    const id = ++this.#lastId
+  socket.onclose = ({ code, reason }) => end(code, reason)
+  socket.onerror = () => {} // `close` follows
+  look()
+  return {
+    send,
+    silentMs,
     // op and id first: docs/protocol.md, Limits.
-    this.send({ op, id, ...fields })
-    return new Promise((resolve, reject) => {
-      this.#requests.set(id, { resolve, reject })
-      this.#timers.set('answer' + id, ANSWER_MS, () =>
-        this.#settle(id)?.reject(new RelayError(refusal('timeout', 'the relay has not answered ' + op))),
-      )
-    })
-  }
-
-  /** Ends it without a word to `onclose`. */
-  close(): void {
-    this.#end()
-  }
-
-  #receive(data: unknown): void {
-    if (this.#isOver) return
-    this.#heard = Date.now()
-    const frame = parseFrame(data)
-    if (!frame) return this.#options.onerror(new RelayError(refusal('bad_frame', 'the relay sent what is no frame')))
-    const request = typeof frame.id === 'number' && frame.op !== 'event' ? this.#settle(frame.id) : undefined
-    this.#options.onframe(frame)
-    if (frame.op === 'error') request?.reject(new RelayError(frame))
-    else request?.resolve(frame)
-  }
-
-  #settle(id: number): Request | undefined {
-    const request = this.#requests.get(id)
-    this.#requests.delete(id)
-    this.#timers.clear('answer' + id)
-    return request
-  }
-
-  #look(): void {
-    const left = this.#silenceMs - this.silentMs
-    if (left <= 0) this.#end(LOST, 'nothing was heard')
-    else this.#timers.set('look', Math.min(left, LOOK_MS), () => this.#look())
-  }
-
-  #end(code?: number, reason = ''): void {
-    if (this.#isOver) return
-    this.#isOver = true
-    const socket = this.#socket as (WebSocket & { terminate?: () => void }) | undefined
-    if (socket) {
-      socket.onopen = socket.onmessage = socket.onclose = null
-      // Where one can, a dead link is not waited for: in Node it would keep the process.
-      if (code === LOST && socket.terminate) socket.terminate()
-      else socket.close()
-    }
-    this.#timers.clearAll()
-    for (const id of [...this.#requests.keys()])
-      this.#settle(id)?.reject(new RelayError(refusal('closed', 'the connection ended')))
-    if (code !== undefined) this.#options.onclose(code, reason)
+    request: ({ op, ...fields }) => pending.ask(ANSWER_MS, id => send({ op, id, ...fields })),
+    beat(seconds) {
+      silence = seconds * 1000 * SILENT_HEARTBEATS
+    },
+    close: () => end(),
   }
 }

@@ -1,29 +1,33 @@
 const LONGEST_MS = 2 ** 31 - 1 // a longer one would fire at once
 
 /** Timers by name, so that none is forgotten: a name has one at most. */
-export class Timers {
-  readonly #running = new Map<string, ReturnType<typeof setTimeout>>()
-
+export interface Timers {
   /** Sets a timer, instead of the one of this name that runs. */
-  set(name: string, ms: number, then: () => void): void {
-    this.clear(name)
-    const run = (): void => {
-      this.#running.delete(name)
-      then()
-    }
-    this.#running.set(name, setTimeout(run, Math.min(ms, LONGEST_MS)))
-  }
+  set(name: string, ms: number, then: () => void): void
+  has(name: string): boolean
+  clear(name: string): void
+  clearAll(): void
+}
 
-  has(name: string): boolean {
-    return this.#running.has(name)
+export function createTimers(): Timers {
+  const running = new Map<string, ReturnType<typeof setTimeout>>()
+  const clear = (name: string): void => {
+    clearTimeout(running.get(name))
+    running.delete(name)
   }
-
-  clear(name: string): void {
-    clearTimeout(this.#running.get(name))
-    this.#running.delete(name)
-  }
-
-  clearAll(): void {
-    for (const name of this.#running.keys()) this.clear(name)
+  return {
+    clear,
+    set(name, ms, then) {
+      clear(name)
+      const run = (): void => {
+        running.delete(name)
+        then()
+      }
+      running.set(name, setTimeout(run, Math.min(ms, LONGEST_MS)))
+    },
+    has: name => running.has(name),
+    clearAll() {
+      for (const name of running.keys()) clear(name)
+    },
   }
 }

@@ -1,0 +1,46 @@
+import { RelayError } from './errors.ts'
+import type { Refusal } from './frames.ts'
+
+interface Waiting {
+  readonly resolve: (value: unknown) => void
+  readonly reject: (error: RelayError) => void
+  readonly timer: ReturnType<typeof setTimeout>
+  readonly owner: unknown
+}
+
+/** Questions by number, whose answers come later by other ways, or not at all. */
+export interface Pending {
+  /** Asks with a new number. Rejects with `timeout` when nothing has come within `ms`. */
+  ask(ms: number, ask: (id: number) => void, owner?: unknown): Promise<unknown>
+  /** Returns whether there was such a question. */
+  settle(id: number | undefined, refused?: Refusal, value?: unknown): boolean
+  /** Ends all, or those of an owner. */
+  fail(refused: Refusal, owner?: unknown): void
+}
+
+export function createPending(): Pending {
+  const all = new Map<number, Waiting>()
+  let last = 0
+  const settle: Pending['settle'] = (id = 0, refused, value) => {
+    const waiting = all.get(id)
+    if (!waiting) return false
+    all.delete(id)
+    clearTimeout(waiting.timer)
+    if (refused) waiting.reject(new RelayError(refused))
+    else waiting.resolve(value)
+    return true
+  }
+  return {
+    settle,
+    ask: (ms, ask, owner) =>
+      new Promise((resolve, reject) => {
+        const id = ++last
+        const timer = setTimeout(settle, ms, id, { code: 'timeout', message: 'no answer' })
+        all.set(id, { resolve, reject, timer, owner })
+        ask(id)
+      }),
+    fail(refused, owner) {
+      for (const [id, waiting] of all) if (!owner || waiting.owner === owner) settle(id, refused)
+    },
+  }
+}
