@@ -22,8 +22,6 @@ export interface CatchUpOptions {
   readonly pollSeconds: number
   /** Asks one of the tabs. */
   readonly ask: (what: 'fetch' | 'poll', chains: Places) => Promise<unknown>
-  /** Whether something is on its way that may have to be asked along. */
-  readonly isEarly: () => boolean
   readonly isHidden: () => boolean
   readonly onpoll: () => void
   /** Whether the last question was answered has changed. */
@@ -32,17 +30,17 @@ export interface CatchUpOptions {
 
 export interface CatchUp {
   /** Notes that a tab lacks what came after these places. */
-  want(tab: TabPort, chains: Places, within: number, isPoll: boolean): void
+  want: (tab: TabPort, chains: Places, within: number, isPoll: boolean) => void
   /** Polls from now on, or no longer. */
-  poll(isOn: boolean): void
+  poll: (isOn: boolean) => void
   /** Whether it polls and gets answers. */
-  isPolling(): boolean
-  forget(tab: TabPort): void
-  close(): void
+  isPolling: () => boolean
+  forget: (tab: TabPort) => void
+  close: () => void
 }
 
 export function createCatchUp(options: CatchUpOptions): CatchUp {
-  const { pollSeconds, isEarly, isHidden, onpoll, onchange } = options
+  const { pollSeconds, isHidden, onpoll, onchange } = options
   const timers = createTimers()
   /** By chain and `after`: tabs that lack the same share a question. */
   const wanted = new Map<string, Wanted>()
@@ -73,7 +71,6 @@ export function createCatchUp(options: CatchUpOptions): CatchUp {
 
   const ask = async (): Promise<void> => {
     if (isAsking) return
-    if (isEarly()) return askIn(GATHER_MS)
     const asked = new Map<string, Wanted>()
     for (const [key, one] of wanted) {
       // Another tab has less of the same chain: it is next.
@@ -114,13 +111,13 @@ export function createCatchUp(options: CatchUpOptions): CatchUp {
   }
 
   const poll = (isOn: boolean): void => {
-    timers.clear('poll')
+    if (!isOn) return timers.clear('poll')
+    if (!pollSeconds || timers.has('poll')) return
     const times = Math.min(isHidden() ? SLOWLY : 2 ** failures, SLOWLY)
-    if (isOn && pollSeconds)
-      timers.set('poll', pollSeconds * times * 1000 * (0.5 + Math.random()), () => {
-        onpoll()
-        poll(true)
-      })
+    timers.set('poll', pollSeconds * times * 1000 * (0.5 + Math.random()), () => {
+      onpoll()
+      poll(true)
+    })
   }
 
   return {

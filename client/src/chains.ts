@@ -28,29 +28,29 @@ interface Chain {
 }
 
 export interface Chains {
-  follow(name: string, since: number | undefined): void
-  leave(name: string): void
-  since(): Record<string, number>
+  follow: (name: string, since: number | undefined) => void
+  leave: (name: string) => void
+  since: () => Record<string, number>
   /** The page shows this event already. */
-  saw(id: string): void
+  saw: (id: string) => void
   /** Whether the relay has told of every chain where it stands, and nothing is missing. */
-  isWhole(): boolean
+  isWhole: () => boolean
   /** The connection is lost: where chains stand is told anew. */
-  lost(): void
+  lost: () => void
   /** The relay sends no more of this chain, until it tells where it stands again. */
-  out(name: string): void
+  out: (name: string) => void
   /** Another hub is there, which knows of no question. */
-  reopened(): void
+  reopened: () => void
   /** `connected` or `subscribed`. */
-  joined(entries: Readonly<Record<string, ChainEntry>>): void
-  gap(heads: Readonly<Record<string, number>>, within: number): void
-  event(event: ChainEvent): void
+  joined: (entries: Readonly<Record<string, ChainEntry>>) => void
+  gap: (heads: Readonly<Record<string, number>>, within: number) => void
+  event: (event: ChainEvent) => void
   /** It is time to ask for every chain about which there is no question. */
-  poll(): void
+  poll: () => void
   /** The question is being sent: its answer will have what is missing until now. */
-  asking(names: readonly string[]): void
+  asking: (names: readonly string[]) => void
   /** The answer to the question about a chain; undefined if a poll got none. */
-  fetched(name: string, events: readonly FetchedEvent[] | undefined): void
+  fetched: (name: string, events: readonly FetchedEvent[] | undefined) => void
 }
 
 /**

@@ -1,15 +1,15 @@
 /** One page: its listeners, its threads, its place in every chain. What it needs of the relay it asks of the hub. */
 import { createChains } from './chains.ts'
-import { RelayError, refusalOf } from './errors.ts'
+import { own, RelayError, refusalOf } from './errors.ts'
 import { createEmitter, emitEvent, type RelayEvent, threadOf, toEvent } from './events.ts'
-import type { PresenceFrame, Refusal } from './frames.ts'
+import type { PresenceFrame, Refusal, SubscribedFrame } from './frames.ts'
 import { createPending } from './pending.ts'
 import type { CallFrame, Port, ThreadWish, ToTab } from './port.ts'
 import type { ClientOptions, Relay, State, Thread, Watch } from './relay.ts'
 import { createReady, createTopic, present, type PresenceNews, refuse, type Topic } from './topic.ts'
 
 const ANSWER_MS = 10_000
-const CLOSED: Refusal = { code: 'closed', message: 'the client is closed' }
+const CLOSED = own('closed')
 /** As the relay has it (docs/protocol.md, Words): a wrong one would spoil the frame that it is in with others. */
 const ID = /^(?!\.*$|__proto__$)[\w.:@-]{1,128}$/
 
@@ -57,8 +57,7 @@ export function createClient<Types extends object>(options: ClientOptions, port:
   const call = async (frame: CallFrame): Promise<unknown> => {
     if (isClosed) throw new RelayError(CLOSED)
     // A new token may be what a connection waits for.
-    if (!link.connection && frame.op !== 'refresh')
-      throw new RelayError({ code: 'not_connected', message: 'there is no connection' })
+    if (!link.connection && frame.op !== 'refresh') throw new RelayError(own('not_connected'))
     return calls.ask(ANSWER_MS, id => port.post({ op: 'call', call: id, frame }))
   }
 
@@ -78,7 +77,7 @@ export function createClient<Types extends object>(options: ClientOptions, port:
     })
   }
 
-  const joined = ({ chains: entries = {}, presence = {}, refused = {} }: Of<'joined'>): void => {
+  const joined = ({ chains: entries, presence = {}, refused = {} }: Omit<SubscribedFrame, 'op'>): void => {
     chains.joined(entries)
     for (const topic of topics.values()) {
       const { id } = topic
@@ -130,63 +129,54 @@ export function createClient<Types extends object>(options: ClientOptions, port:
     }
   }
 
-  const receive = (message: ToTab): void => {
-    switch (message.op) {
-      case 'link': {
-        const user = message.user ?? link.user
-        if (!message.connection) chains.lost()
-        // What this page shows is the first one's.
-        if (link.user && user !== link.user)
-          return end({ code: 'user_changed', message: 'the token is for another user now' })
-        link = { ...message, user }
-        return tellState()
-      }
-      case 'joined':
-        return joined(message)
-      case 'event':
-        if (message.chain) chains.event(message)
-        else give(toEvent(message, 'live'))
-        if (message.receipt && options.receipts !== false) port.post({ op: 'receipt', receipt: message.receipt })
-        return
-      case 'gap':
-        return chains.gap(message.chains, message.within ?? 0)
-      case 'poll':
-        return chains.poll()
-      case 'asking':
-        return chains.asking(message.chains)
-      case 'fetched':
-        for (const name of message.chains)
-          chains.fetched(
-            name,
-            message.events?.filter(({ chain }) => chain === name),
-          )
-        return tellState()
-      case 'presence':
-        return takePresence(topics.get(message.thread), message)
-      case 'online':
-        emitter.emit('online', { users: message.users })
-        for (const watch of watches) watch.take(message.users)
-        return
-      case 'members':
-        // Not to be waited for; if it is let in again, the hub subscribes again.
-        if (!message.perms.includes('read')) chains.out('thread:' + message.thread)
-        emitter.emit('members', { thread: message.thread, perms: message.perms })
-        return tellState()
-      case 'answer':
-        return void calls.settle(message.call, message.error, message.value)
-      case 'question':
-        return void answer(message)
-      case 'error':
-        return emitter.emit('error', new RelayError(message.error))
-      case 'closed':
-        return end(message.error)
-    }
+  const handlers: { [Op in ToTab['op']]: (message: Of<Op>) => void } = {
+    link(message) {
+      const user = message.user ?? link.user
+      if (!message.connection) chains.lost()
+      // What this page shows is the first one's.
+      if (link.user && user !== link.user) return end(own('user_changed'))
+      link = { ...message, user }
+      tellState()
+    },
+    connected: joined,
+    subscribed: joined,
+    event(event) {
+      if (event.chain) chains.event(event)
+      else give(toEvent(event, 'live'))
+      if (event.receipt && options.receipts !== false) port.post({ op: 'receipt', receipt: event.receipt })
+    },
+    gap: ({ chains: heads, within = 0 }) => chains.gap(heads, within),
+    poll: chains.poll,
+    asking: ({ chains: names }) => chains.asking(names),
+    fetched({ chains: names, events }) {
+      for (const name of names)
+        chains.fetched(
+          name,
+          events?.filter(({ chain }) => chain === name),
+        )
+      tellState()
+    },
+    presence: news => takePresence(topics.get(news.thread), news),
+    online({ users }) {
+      emitter.emit('online', { users })
+      for (const watch of watches) watch.take(users)
+    },
+    members({ thread, perms }) {
+      // Not to be waited for; if it is let in again, the hub subscribes again.
+      if (!perms.includes('read')) chains.out('thread:' + thread)
+      emitter.emit('members', { thread, perms })
+      tellState()
+    },
+    answer: ({ call: id, error, value }) => calls.settle(id, error, value),
+    question: message => void answer(message),
+    error: ({ error }) => emitter.emit('error', new RelayError(error)),
+    closed: ({ error }) => end(error),
   }
 
   port.onmessage = message => {
     if (isClosed) return
     try {
-      receive(message)
+      ;(handlers[message.op] as (message: ToTab) => void)(message)
     } catch (error) {
       emitter.emit('error', new RelayError({ code: 'bad_frame', message: String(error) }))
     }
@@ -200,7 +190,7 @@ export function createClient<Types extends object>(options: ClientOptions, port:
       watch: [...watches].flatMap(({ users }) => users),
     })
     chains.reopened()
-    calls.fail({ code: 'not_connected', message: 'the session has moved to another tab' })
+    calls.fail(own('not_connected'))
   }
   const unlisten = listen(port)
 
@@ -319,6 +309,6 @@ function listen(port: Port): () => void {
 }
 
 function checked(id: string | number): string {
-  if (!ID.test(String(id))) throw new TypeError(`${JSON.stringify(id)} is no id: 1 to 128 of A-Z a-z 0-9 _ . : @ -`)
+  if (!ID.test(String(id))) throw new TypeError(`${JSON.stringify(id)} is no id`)
   return String(id)
 }

@@ -17,6 +17,9 @@ export class RelayError extends Error {
   }
 }
 
+/** Returns what the client itself has to say: the code tells all (docs/client.md). */
+export const own = (code: string): Refusal => ({ code, message: code.replace('_', ' ') })
+
 /** Returns an error in a form that can go to another tab; one that is not the relay's gets `code`. */
 export const refusalOf = (error: unknown, code?: string): Refusal =>
   error instanceof RelayError

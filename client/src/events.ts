@@ -6,7 +6,7 @@ export interface RelayEvent<Data = unknown> {
   readonly type: string
   readonly id: string
   readonly data: Data
-  readonly thread?: string
+  readonly thread?: string | undefined
   /** Milliseconds since 1970: when the relay took it. */
   readonly at?: number
   /** Of the origin's events: `thread:42`, `user` or `site`. */
@@ -20,25 +20,21 @@ export interface RelayEvent<Data = unknown> {
 export const threadOf = (chain: string | undefined): string | undefined =>
   chain?.startsWith('thread:') ? chain.slice(7) : undefined
 
-/** Returns the event for listeners, with nothing in it but what is known. */
+/** Returns the event for listeners, without what only the client needs. */
 export function toEvent(told: EventFrame | FetchedEvent, from: RelayEvent['from'], chain = told.chain): RelayEvent {
-  const event: Record<string, unknown> = { data: null, from, id: String(told.id), chain }
-  for (const key of ['type', 'data', 'at', 'sender', 'thread'] as const) {
-    const value = (told as EventFrame)[key]
-    if (value !== undefined) event[key] = value
-  }
-  event['thread'] ??= threadOf(chain)
-  for (const key in event) if (event[key] === undefined) delete event[key]
-  return event as unknown as RelayEvent
+  const { op: _op, stamp: _stamp, prev: _prev, receipt: _receipt, shared: _shared, ...event } = told as Inner
+  return { data: null, thread: threadOf(chain), ...event, ...(chain && { chain }), id: String(event.id), from }
 }
+
+type Inner = EventFrame & { readonly type: string; readonly shared?: boolean }
 
 /** Tells an application's listeners. What one of them throws is reported and stops nobody. */
 export interface Emitter {
   /** Returns a function that takes the listener off. */
-  on(name: string, listener: (value: never) => void): () => void
-  emit(name: string, value: unknown): void
+  on: (name: string, listener: (value: never) => void) => () => void
+  emit: (name: string, value: unknown) => void
   /** Takes all listeners off. */
-  clear(): void
+  clear: () => void
 }
 
 export function createEmitter(): Emitter {

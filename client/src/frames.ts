@@ -99,6 +99,9 @@ export type RelayFrame =
       | { readonly op: 'ping' | 'sent' | 'unsubscribed' }
     ))
 
+/** What is looked at: of any frame. */
+type Fields = Readonly<Record<keyof EventFrame | keyof ConnectedFrame, unknown>>
+
 /**
  * Returns the frame, or undefined if it is none or lacks what the client keeps. What else may be wrong shows when it is
  * used, and does no harm.
@@ -106,8 +109,12 @@ export type RelayFrame =
 export function parseFrame(text: unknown): RelayFrame | undefined {
   try {
     const frame = JSON.parse(text as string) as RelayFrame
-    if (frame.op === 'event' ? isEvent(frame) : frame.op === 'connected' ? isConnected(frame) : isText(frame.op))
-      return frame
+    const { op, id, type, own, chain, stamp, prev, connection, expires } = frame as Fields
+    const isSound =
+      op === 'event'
+        ? isText(id) && (own || isText(type)) && (chain ? isText(chain) && isNumber(stamp) && isNumber(prev) : !own)
+        : op !== 'connected' || (isText(connection) && isNumber(expires))
+    if (isText(op) && isSound) return frame
   } catch {
     // Told by the caller.
   }
@@ -115,12 +122,4 @@ export function parseFrame(text: unknown): RelayFrame | undefined {
 }
 
 const isText = (value: unknown): boolean => typeof value === 'string'
-const isStamp = Number.isInteger
-
-function isEvent({ id, type, own, chain, stamp, prev }: EventFrame): boolean {
-  return isText(id) && (own || isText(type)) && (chain ? isText(chain) && isStamp(stamp) && isStamp(prev) : !own)
-}
-
-function isConnected({ connection, expires, heartbeat, chains }: ConnectedFrame): boolean {
-  return isText(connection) && isStamp(expires) && heartbeat > 0 && typeof chains === 'object'
-}
+const isNumber = Number.isFinite

@@ -1,12 +1,11 @@
 /** One session for all tabs: what they want together goes to the relay, what comes from it to those who want it. */
 import { createCatchUp } from './catch-up.ts'
-import { RelayError, refusalOf } from './errors.ts'
+import { own, RelayError, refusalOf } from './errors.ts'
 import { threadOf } from './events.ts'
 import type { Refusal, RelayFrame } from './frames.ts'
 import { createPending } from './pending.ts'
 import type { CallFrame, FetchedEvent, Question, TabPort, ThreadWish, ToHub, ToTab } from './port.ts'
 import { type Credentials, openSession, type Session } from './session.ts'
-import type { Ask } from './socket.ts'
 import { createTimers } from './timers.ts'
 
 /** What a hub needs. Pages with equal options (but for WebSocket) may share one hub. Can be cloned without `WebSocket`. */
@@ -21,9 +20,9 @@ export interface HubOptions {
 }
 
 export interface Hub {
-  attach(port: TabPort): void
+  attach: (port: TabPort) => void
   /** Ends the session and sends all tabs away. One whose last tab went does so by itself; another tab begins another. */
-  close(): void
+  close: () => void
 }
 
 const ANSWER_MS = 30_000
@@ -36,8 +35,8 @@ interface Tab {
   isVisible: boolean
   /** Whether it has said what it wants. */
   isReady: boolean
-  readonly threads: Map<string, ThreadWish>
-  readonly watched: Set<string>
+  threads: Map<string, ThreadWish>
+  watched: Set<string>
 }
 
 export function createHub(options: HubOptions): Hub {
@@ -49,7 +48,7 @@ export function createHub(options: HubOptions): Hub {
   let since: Record<string, number> = {}
   let receipts = new Set<string>()
   let session: Session | undefined
-  let subscribing = 0
+  let isOpen = false
   let sent = 0
   let isBusUp = true
   /** More than one tab used this connection, so that nobody can tell whose an `own` event is. */
@@ -72,21 +71,20 @@ export function createHub(options: HubOptions): Hub {
 
   /** Asks the newest tab, one that is seen if there is; when it goes away or says nothing, the next. */
   const question = async (what: Question, chains?: object): Promise<unknown> => {
-    const tried = new Set<TabPort>()
-    for (;;) {
-      const ready = [...tabs].filter(([port, tab]) => tab.isReady && !tried.has(port)).reverse()
-      const [port] = ready.find(([, tab]) => tab.isVisible) ?? ready[0] ?? []
-      if (!port) throw new Error('no page has answered')
-      tried.add(port)
-      try {
-        return await questions.ask(
-          ANSWER_MS,
-          id => port.post({ op: 'question', question: id, what, chains } as ToTab),
-          port,
-        )
-      } catch (error) {
-        if ((error as RelayError).code !== 'timeout') throw error
-      }
+    const ready = [...tabs].filter(([, tab]) => tab.isReady)
+    const [port, tab] = ready.filter(([, { isVisible }]) => isVisible).at(-1) ?? ready.at(-1) ?? []
+    if (!port || !tab) throw new RelayError(own('timeout'))
+    try {
+      return await questions.ask(
+        ANSWER_MS,
+        id => port.post({ op: 'question', question: id, what, chains } as ToTab),
+        port,
+      )
+    } catch (error) {
+      if ((error as RelayError).code !== 'timeout') throw error
+      // Until it says something.
+      tab.isReady = false
+      return question(what, chains)
     }
   }
 
@@ -103,7 +101,6 @@ export function createHub(options: HubOptions): Hub {
       for (const { chain, stamp } of events) if (stamp! > since[chain!]!) since[chain!] = stamp!
       return events
     },
-    isEarly: () => subscribing > 0,
     isHidden: () => ![...tabs.values()].some(tab => tab.isVisible),
     onpoll: () => toAll({ op: 'poll' }),
     onchange: tellLink,
@@ -111,7 +108,7 @@ export function createHub(options: HubOptions): Hub {
 
   /** Sends what the relay answers to all; a refusal goes to all as an error. */
   const tell = (op: string, field: string, list: readonly string[]): void => {
-    if (list.length > 0 && connected())
+    if (list.length > 0 && isOpen)
       session!.request({ op, [field]: list }).catch((error: RelayError) => {
         if (error.code !== 'closed') tellError(error)
       })
@@ -130,7 +127,6 @@ export function createHub(options: HubOptions): Hub {
       for (let at = 0; at < group.length; at += THREADS_AT_ONCE) {
         const some = group.slice(at, at + THREADS_AT_ONCE)
         const stamps = Object.fromEntries(some.map(thread => ['thread:' + thread, since['thread:' + thread]]))
-        subscribing++
         session!
           .request({ op: 'subscribe', threads: some, since: stamps, ...(JSON.parse(wish) as object) })
           .catch((error: RelayError) => {
@@ -138,13 +134,16 @@ export function createHub(options: HubOptions): Hub {
             if (error.code === 'closed') return
             if (error.code === 'timeout') session?.reconnect()
             else if (error.retryAfter)
-              timers.set('again' + some[0], error.retryAfter * 1000, () => connected() && subscribe(some))
+              timers.set('again' + some[0], error.retryAfter * 1000, () => isOpen && subscribe(some))
             else {
               const refused = refusalOf(error)
-              toAll({ op: 'joined', refused: Object.fromEntries(some.map(thread => [thread, refused])) })
+              toAll({
+                op: 'subscribed',
+                chains: {},
+                refused: Object.fromEntries(some.map(thread => [thread, refused])),
+              })
             }
           })
-          .finally(() => subscribing--)
       }
     }
   }
@@ -166,7 +165,7 @@ export function createHub(options: HubOptions): Hub {
   }
 
   const sendReceipts = (): void => {
-    if (!connected()) return
+    if (!isOpen) return
     const list = [...receipts]
     receipts = new Set()
     while (list.length > 0) session!.send({ op: 'receipt', receipts: list.splice(0, RECEIPTS_AT_ONCE) })
@@ -186,23 +185,17 @@ export function createHub(options: HubOptions): Hub {
       const { chain, stamp, sender, thread, own } = frame
       if (chain) since[chain] = stamp!
       toThread(threadOf(chain) ?? (sender && thread), own ? { ...frame, shared: isShared } : frame)
-    } else if (op === 'subscribed') {
-      heads(frame.chains)
-      const { chains, presence, refused } = frame
-      toAll({ op: 'joined', chains, presence, refused })
     } else if (op === 'presence') toThread(frame.thread, frame)
-    else if (op === 'gap') {
-      heads(frame.chains)
-      toAll(frame)
-    } else if (op === 'online') toAll(frame)
-    else if (op === 'members') {
-      toAll(frame)
-      // Let in again.
-      if (frame.perms.includes('read') && all(threadsOf).includes(frame.thread)) subscribe([frame.thread])
-    } else if (op === 'status') {
+    else if (op === 'status') {
       isBusUp = frame.bus === 'up'
       catchUp.poll(!isBusUp)
       tellLink()
+    } else if (op === 'subscribed' || op === 'gap' || op === 'online' || op === 'members') {
+      if (op === 'subscribed' || op === 'gap') heads(frame.chains)
+      toAll(frame)
+      // Let in again.
+      if (op === 'members' && frame.perms.includes('read') && all(threadsOf).includes(frame.thread))
+        subscribe([frame.thread])
     }
   }
 
@@ -222,7 +215,7 @@ export function createHub(options: HubOptions): Hub {
       port.close()
     }
   }
-  const close = (): void => end({ code: 'closed', message: 'the session was closed' })
+  const close = (): void => end(own('closed'))
 
   const begin = (): void => {
     catchUp.poll(true)
@@ -232,19 +225,22 @@ export function createHub(options: HubOptions): Hub {
       WebSocket: options.WebSocket ?? globalThis.WebSocket,
       token: async () => credentials(await question('token')),
       since: () => since,
-      onup({ chains }) {
-        isBusUp = true
+      onopen() {
+        isOpen = isBusUp = true
         isShared = tabs.size > 1
-        catchUp.poll(false)
-        heads(chains)
-        tellLink()
-        toAll({ op: 'joined', chains })
         subscribe(all(threadsOf))
         tell('watch', 'users', all(watchedOf))
         sendReceipts()
       },
+      onup(frame) {
+        catchUp.poll(false)
+        heads(frame.chains)
+        tellLink()
+        toAll(frame)
+      },
       onframe: deliver,
       ondown() {
+        isOpen = false
         catchUp.poll(true)
         tellLink()
       },
@@ -253,18 +249,17 @@ export function createHub(options: HubOptions): Hub {
     })
   }
 
-  const welcome = (port: TabPort, tab: Tab, hello: ToHub & { op: 'hello' }): void => {
-    tab.isReady = true
+  const welcome = (hello: ToHub & { op: 'hello' }, port: TabPort, tab: Tab): void => {
     tab.isVisible = hello.isVisible
     since = { ...hello.since, ...since }
-    for (const [thread, wish] of Object.entries(hello.threads)) tab.threads.set(thread, wish)
-    for (const user of hello.watch) tab.watched.add(user)
+    tab.threads = new Map(Object.entries(hello.threads))
+    tab.watched = new Set(hello.watch)
     tellLink(message => port.post(message))
     if (!session) return begin()
-    if (!connected()) return
+    if (!isOpen) return
     // What is known of `user` and `site`: a tab that has not as much will ask.
     const entry = (chain: string) => ({ head: since[chain]!, state: 'current' })
-    port.post({ op: 'joined', chains: { user: entry('user'), site: entry('site') } })
+    port.post({ op: 'subscribed', chains: { user: entry('user'), site: entry('site') } })
     subscribe([...tab.threads.keys()])
     tell('watch', 'users', hello.watch)
   }
@@ -272,7 +267,7 @@ export function createHub(options: HubOptions): Hub {
   const call = async (port: TabPort, id: number, frame: CallFrame): Promise<void> => {
     try {
       if (frame.op === 'refresh') await session!.refresh()
-      const value = frame.op === 'refresh' ? undefined : await session!.request(frame as unknown as Ask)
+      const value = frame.op === 'refresh' ? undefined : await session!.request(frame)
       if (frame.op === 'send') echo(port, frame)
       port.post({ op: 'answer', call: id, value })
     } catch (error) {
@@ -288,44 +283,38 @@ export function createHub(options: HubOptions): Hub {
     toThread(thread, { op: 'event', id, type, thread, data, at: Date.now(), sender: { user, connection } }, from)
   }
 
-  const receive = (port: TabPort, tab: Tab, message: ToHub): void => {
-    switch (message.op) {
-      case 'hello':
-        return welcome(port, tab, message)
-      case 'subscribe': {
-        const { thread, wish, since: stamp } = message
-        if (stamp !== undefined) since['thread:' + thread] ??= stamp
-        tab.threads.set(thread, wish)
-        return connected() && subscribe([thread])
-      }
-      case 'unsubscribe':
-        tab.threads.delete(message.thread)
-        return unsubscribe([message.thread])
-      case 'watch':
-        for (const user of message.users) tab.watched.add(user)
-        return tell('watch', 'users', message.users)
-      case 'unwatch':
-        for (const user of message.users) tab.watched.delete(user)
-        return unwatch(message.users)
-      case 'call':
-        return void call(port, message.call, message.frame)
-      case 'ask':
-        return catchUp.want(port, message.chains, message.within, message.isPoll)
-      case 'receipt':
-        if (receipts.size < MOST_RECEIPTS) receipts.add(message.receipt)
-        if (!timers.has('receipts')) timers.set('receipts', RECEIPTS_MS, sendReceipts)
-        return
-      case 'told':
-        return void questions.settle(message.question, message.error, message.value)
-      case 'visible':
-        tab.isVisible = message.isVisible
-        if (!tab.isVisible) return
-        return session?.wake()
-      case 'online':
-        return session?.wake()
-      case 'reconnect':
-        return session?.reconnect()
-    }
+  const handlers: { [Op in ToHub['op']]: (message: ToHub & { op: Op }, port: TabPort, tab: Tab) => void } = {
+    hello: welcome,
+    subscribe({ thread, wish, since: stamp }, _, tab) {
+      if (stamp !== undefined) since['thread:' + thread] ??= stamp
+      tab.threads.set(thread, wish)
+      if (isOpen) subscribe([thread])
+    },
+    unsubscribe({ thread }, _, tab) {
+      tab.threads.delete(thread)
+      unsubscribe([thread])
+    },
+    watch({ users }, _, tab) {
+      for (const user of users) tab.watched.add(user)
+      tell('watch', 'users', users)
+    },
+    unwatch({ users }, _, tab) {
+      for (const user of users) tab.watched.delete(user)
+      unwatch(users)
+    },
+    call: ({ call: id, frame }, port) => void call(port, id, frame),
+    ask: ({ chains, within, isPoll }, port) => catchUp.want(port, chains, within, isPoll),
+    receipt({ receipt }) {
+      if (receipts.size < MOST_RECEIPTS) receipts.add(receipt)
+      if (!timers.has('receipts')) timers.set('receipts', RECEIPTS_MS, sendReceipts)
+    },
+    told: ({ question, error, value }) => questions.settle(question, error, value),
+    visible({ isVisible }, _, tab) {
+      tab.isVisible = isVisible
+      if (isVisible) session?.wake()
+    },
+    online: () => session?.wake(),
+    reconnect: () => session?.reconnect(),
   }
 
   return {
@@ -333,12 +322,16 @@ export function createHub(options: HubOptions): Hub {
       const tab: Tab = { isVisible: false, isReady: false, threads: new Map(), watched: new Set() }
       tabs.set(port, tab)
       isShared ||= tabs.size > 1
-      port.onmessage = message => tabs.has(port) && receive(port, tab, message)
+      port.onmessage = message => {
+        if (!tabs.has(port)) return
+        tab.isReady = true
+        ;(handlers[message.op] as (message: ToHub, port: TabPort, tab: Tab) => void)(message, port, tab)
+      }
       port.onclose = () => {
         if (!tabs.delete(port)) return
         catchUp.forget(port)
         if (tabs.size === 0) return close()
-        questions.fail({ code: 'timeout', message: 'the page has gone' }, port)
+        questions.fail(own('timeout'), port)
         unsubscribe([...tab.threads.keys()])
         unwatch([...tab.watched])
       }

@@ -1,4 +1,4 @@
-import { RelayError } from './errors.ts'
+import { own, RelayError } from './errors.ts'
 import type { Refusal } from './frames.ts'
 
 interface Waiting {
@@ -11,11 +11,10 @@ interface Waiting {
 /** Questions by number, whose answers come later by other ways, or not at all. */
 export interface Pending {
   /** Asks with a new number. Rejects with `timeout` when nothing has come within `ms`. */
-  ask(ms: number, ask: (id: number) => void, owner?: unknown): Promise<unknown>
-  /** Returns whether there was such a question. */
-  settle(id: number | undefined, refused?: Refusal, value?: unknown): boolean
+  ask: (ms: number, ask: (id: number) => void, owner?: unknown) => Promise<unknown>
+  settle: (id: number | undefined, refused?: Refusal, value?: unknown) => void
   /** Ends all, or those of an owner. */
-  fail(refused: Refusal, owner?: unknown): void
+  fail: (refused: Refusal, owner?: unknown) => void
 }
 
 export function createPending(): Pending {
@@ -23,19 +22,18 @@ export function createPending(): Pending {
   let last = 0
   const settle: Pending['settle'] = (id = 0, refused, value) => {
     const waiting = all.get(id)
-    if (!waiting) return false
+    if (!waiting) return
     all.delete(id)
     clearTimeout(waiting.timer)
     if (refused) waiting.reject(new RelayError(refused))
     else waiting.resolve(value)
-    return true
   }
   return {
     settle,
     ask: (ms, ask, owner) =>
       new Promise((resolve, reject) => {
         const id = ++last
-        const timer = setTimeout(settle, ms, id, { code: 'timeout', message: 'no answer' })
+        const timer = setTimeout(settle, ms, id, own('timeout'))
         all.set(id, { resolve, reject, timer, owner })
         ask(id)
       }),

@@ -2,7 +2,16 @@
  * How a page (client.ts) and the session that it shares with other pages (hub.ts) speak to each other. All messages
  * can be cloned, so that they go to a worker or another tab as well as to the next object.
  */
-import type { ChainEntry, EventFrame, GapFrame, MembersFrame, OnlineFrame, PresenceFrame, Refusal } from './frames.ts'
+import type {
+  ConnectedFrame,
+  EventFrame,
+  GapFrame,
+  MembersFrame,
+  OnlineFrame,
+  PresenceFrame,
+  Refusal,
+  SubscribedFrame,
+} from './frames.ts'
 
 /** The tab's end. */
 export interface Port {
@@ -105,13 +114,9 @@ export type ToTab =
       /** Not live, but polling and the last question was answered. */
       readonly isPolling: boolean
     }
-  /** What the relay says of chains that this tab follows; `refused` are threads. */
-  | {
-      readonly op: 'joined'
-      readonly chains?: Readonly<Record<string, ChainEntry>>
-      readonly presence?: Readonly<Record<string, Omit<PresenceFrame, 'op' | 'thread'>>> | undefined
-      readonly refused?: Readonly<Record<string, Refusal>> | undefined
-    }
+  /** What the relay says of chains; `refused` are threads. */
+  | ConnectedFrame
+  | SubscribedFrame
   /** With `shared` an `own` event may come from another tab, so that this one has to ask for it. */
   | (EventFrame & { readonly shared?: boolean })
   | GapFrame

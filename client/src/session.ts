@@ -1,6 +1,6 @@
 /** The connection that is made again and again: token, connect, refresh, drain, and what the close codes ask for. */
 import { backoff, refreshIn } from './backoff.ts'
-import { RelayError, refusalOf } from './errors.ts'
+import { own, RelayError, refusalOf } from './errors.ts'
 import type { ConnectedFrame, Refusal, RelayFrame } from './frames.ts'
 import { type Ask, openSocket, type Socket } from './socket.ts'
 import { createTimers } from './timers.ts'
@@ -12,8 +12,6 @@ const LOST = 1006
 const STEADY_MS = 60_000
 const PROBE_MS = 3000
 const NO_TOKEN = 'token_callback'
-/** Errors of a call that say nothing about what was in it. */
-const NO_ANSWER = /^(timeout|closed|not_connected|token_callback)$/
 
 export interface Credentials {
   readonly token: string
@@ -27,6 +25,8 @@ export interface SessionOptions {
   /** Asks the application; undefined means that there is none for this user any more. */
   readonly token: () => Promise<Credentials | undefined>
   readonly since: () => Readonly<Record<string, number>>
+  /** The socket is open: what is requested now follows `connect`. */
+  readonly onopen: () => void
   readonly onup: (frame: ConnectedFrame) => void
   readonly onframe: (frame: RelayFrame) => void
   readonly ondown: () => void
@@ -37,19 +37,19 @@ export interface SessionOptions {
 
 export interface Session {
   /** What the relay said of the connection, if there is one. */
-  connected(): ConnectedFrame | undefined
+  connected: () => ConnectedFrame | undefined
   /** Resolves with the relay's answer; rejects with `not_connected` when there is no connection. */
-  request(frame: Ask): Promise<unknown>
-  send(frame: object): void
-  refresh(): Promise<void>
+  request: (frame: Ask) => Promise<unknown>
+  send: (frame: object) => void
+  refresh: () => Promise<void>
   /** Something has woken up: the page, the network. Waits no longer, or finds out whether the link still works. */
-  wake(): void
-  reconnect(): void
-  close(): void
+  wake: () => void
+  reconnect: () => void
+  close: () => void
 }
 
 export function openSession(options: SessionOptions): Session {
-  const { onup, onframe, ondown, onerror, onclosed } = options
+  const { onopen, onup, onframe, ondown, onerror, onclosed } = options
   const timers = createTimers()
   let socket: Socket | undefined
   let connected: ConnectedFrame | undefined
@@ -68,10 +68,9 @@ export function openSession(options: SessionOptions): Session {
   const drop = (): void => {
     turn++
     timers.clearAll()
-    socket?.close()
-    socket = undefined
-    if (!connected) return
-    connected = undefined
+    if (!socket) return
+    socket.close()
+    socket = connected = undefined
     ondown()
   }
 
@@ -86,7 +85,7 @@ export function openSession(options: SessionOptions): Session {
     const got = await options.token()
     if (mine !== turn) return false
     if (got) credentials = got
-    else finish({ code: NO_TOKEN, message: 'there is no token any more' })
+    else finish(own(NO_TOKEN))
     return got !== undefined
   }
 
@@ -98,7 +97,7 @@ export function openSession(options: SessionOptions): Session {
     drop()
     const error = lastError ?? {
       code: code === SENT_AWAY ? 'disconnected' : 'closed',
-      message: reason || `the relay closed the connection (${code})`,
+      message: reason || `close code ${code}`,
     }
     const isRefused = code === NOT_AUTHENTICATED
     if (code === NOT_ALLOWED || code === SENT_AWAY || (isRefused && (refused || isRefreshRefused))) return finish(error)
@@ -123,8 +122,8 @@ export function openSession(options: SessionOptions): Session {
       if (await authenticate()) await request({ op: 'refresh', token: credentials!.token })
     } catch (error) {
       if (mine === turn) {
-        // What the relay will not hear again; then it closes with 4401.
-        isRefreshRefused = error instanceof RelayError && !error.retryAfter && !NO_ANSWER.test(error.code)
+        // The relay closes with 4401 after it.
+        isRefreshRefused = lastError !== undefined && lastError.code === (error as RelayError).code
         refreshLater()
       }
       throw error
@@ -173,6 +172,7 @@ export function openSession(options: SessionOptions): Session {
             .catch(({ code, message }: RelayError) => {
               if (code === 'timeout') lost(LOST, message)
             })
+          onopen()
         },
         onframe: receive,
         onclose: lost,
@@ -186,9 +186,7 @@ export function openSession(options: SessionOptions): Session {
   }
 
   const request = (frame: Ask): Promise<unknown> =>
-    connected
-      ? socket!.request(frame)
-      : Promise.reject(new RelayError({ code: 'not_connected', message: 'there is no connection' }))
+    socket ? socket.request(frame) : Promise.reject(new RelayError(own('not_connected')))
 
   const reconnect = (): void => {
     drop()

@@ -1,3 +1,4 @@
+import { own } from './errors.ts'
 import { parseFrame, type Refusal, type RelayFrame } from './frames.ts'
 import { createPending } from './pending.ts'
 
@@ -14,15 +15,15 @@ export type Ask = { readonly op: string } & Readonly<Record<string, unknown>>
 
 /** One WebSocket: frames in and out, answers by their id, and the silence that tells a dead link. */
 export interface Socket {
-  send(frame: object): void
+  send: (frame: object) => void
   /** Resolves with the answer; rejects with its error, `timeout`, or `closed` when the socket ends first. */
-  request(frame: Ask): Promise<unknown>
+  request: (frame: Ask) => Promise<unknown>
   /** Says how long a silence may be; until then it is 10 s. */
-  beat(seconds: number): void
+  beat: (seconds: number) => void
   /** Milliseconds since anything was heard. */
-  silentMs(): number
+  silentMs: () => number
   /** Ends it without a word to `onclose`. */
-  close(): void
+  close: () => void
 }
 
 export interface SocketOptions {
@@ -52,13 +53,13 @@ export function openSocket({ WebSocket, url, onopen, onframe, onclose, onerror }
     // Where one can, a dead link is not waited for: in Node it would keep the process.
     if (code === LOST && socket.terminate) socket.terminate()
     else socket.close()
-    pending.fail({ code: 'closed', message: 'the connection ended' })
+    pending.fail(own('closed'))
     if (code) onclose(code, reason)
   }
   const silentMs = (): number => Date.now() - heard
   const look = (): void => {
     const left = silence - silentMs()
-    if (left <= 0) end(LOST, 'nothing was heard')
+    if (left <= 0) end(LOST)
     else timer = setTimeout(look, Math.min(left, LOOK_MS))
   }
   const send = (frame: object): void => {

@@ -3,10 +3,10 @@ const LONGEST_MS = 2 ** 31 - 1 // a longer one would fire at once
 /** Timers by name, so that none is forgotten: a name has one at most. */
 export interface Timers {
   /** Sets a timer, instead of the one of this name that runs. */
-  set(name: string, ms: number, then: () => void): void
-  has(name: string): boolean
-  clear(name: string): void
-  clearAll(): void
+  set: (name: string, ms: number, then: () => void) => void
+  has: (name: string) => boolean
+  clear: (name: string) => void
+  clearAll: () => void
 }
 
 export function createTimers(): Timers {
