@@ -1,6 +1,6 @@
 /** The questions to the application: gathered from all tabs, asked at a random moment, one at a time, again when they fail. */
 import { backoff } from './backoff.ts'
-import type { FetchedEvent, Place, TabPort } from './port.ts'
+import type { FetchedEvent, Place, ToTab } from './port.ts'
 import { createTimers } from './timers.ts'
 
 // Time for what is missed at once, as after `connected` and `subscribed`, to come together.
@@ -11,7 +11,6 @@ const SLOWLY = 6
 interface Wanted {
   readonly chain: string
   readonly place: Place
-  readonly tabs: Set<TabPort>
   /** Nothing is known to be missing: a failure is not repeated. */
   isPoll: boolean
 }
@@ -23,24 +22,22 @@ export interface CatchUpOptions {
   /** Asks one of the tabs. */
   readonly ask: (what: 'fetch' | 'poll', chains: Places) => Promise<unknown>
   readonly isHidden: () => boolean
-  readonly onpoll: () => void
+  readonly toAll: (message: ToTab) => void
   /** Whether the last question was answered has changed. */
   readonly onchange: () => void
 }
 
 export interface CatchUp {
   /** Notes that a tab lacks what came after these places. */
-  want: (tab: TabPort, chains: Places, within: number, isPoll: boolean) => void
+  want: (chains: Places, within: number, isPoll: boolean) => void
   /** Polls from now on, or no longer. */
   poll: (isOn: boolean) => void
   /** Whether it polls and gets answers. */
   isPolling: () => boolean
-  forget: (tab: TabPort) => void
   close: () => void
 }
 
-export function createCatchUp(options: CatchUpOptions): CatchUp {
-  const { pollSeconds, isHidden, onpoll, onchange } = options
+export function createCatchUp({ pollSeconds, ask, isHidden, toAll, onchange }: CatchUpOptions): CatchUp {
   const timers = createTimers()
   /** By chain and `after`: tabs that lack the same share a question. */
   const wanted = new Map<string, Wanted>()
@@ -51,15 +48,12 @@ export function createCatchUp(options: CatchUpOptions): CatchUp {
 
   const askIn = (ms: number): void => {
     due = Date.now() + ms
-    timers.set('ask', ms, () => void ask())
+    timers.set('ask', ms, () => void askNow())
   }
 
-  const note = (tab: TabPort, chain: string, place: Place, isPoll: boolean): void => {
+  const note = (chain: string, place: Place, isPoll: boolean): void => {
     const key = JSON.stringify([chain, place.after])
-    const one = wanted.get(key) ?? { chain, place, tabs: new Set(), isPoll }
-    one.tabs.add(tab)
-    one.isPoll &&= isPoll
-    wanted.set(key, one)
+    wanted.set(key, { chain, place, isPoll: isPoll && (wanted.get(key)?.isPoll ?? true) })
   }
 
   const reached = (is: boolean): void => {
@@ -69,45 +63,36 @@ export function createCatchUp(options: CatchUpOptions): CatchUp {
     onchange()
   }
 
-  const ask = async (): Promise<void> => {
-    if (isAsking) return
-    const asked = new Map<string, Wanted>()
+  const askNow = async (): Promise<void> => {
+    if (isAsking || wanted.size === 0) return
+    const places: Record<string, Place> = {}
+    const asked: Wanted[] = []
     for (const [key, one] of wanted) {
       // Another tab has less of the same chain: it is next.
-      if (asked.has(one.chain)) continue
-      asked.set(one.chain, one)
+      if (places[one.chain]) continue
+      places[one.chain] = one.place
+      asked.push(one)
       wanted.delete(key)
     }
-    if (asked.size === 0) return
-    const all = [...asked.values()]
-    const tell = (tell: (tab: TabPort, chains: string[]) => void): void => {
-      for (const tab of new Set(all.flatMap(({ tabs }) => [...tabs])))
-        tell(
-          tab,
-          all.flatMap(({ tabs, chain }) => (tabs.has(tab) ? chain : [])),
-        )
-    }
     isAsking = true
-    tell((tab, chains) => tab.post({ op: 'asking', chains }))
+    toAll({ op: 'asking', chains: places })
+    const chains = Object.keys(places)
     let wait = GATHER_MS
     try {
-      const places = Object.fromEntries(all.map(({ chain, place }) => [chain, place]))
-      const told = await options.ask(all.every(({ isPoll }) => isPoll) ? 'poll' : 'fetch', places)
-      const events = sound(told, [...asked.keys()])
+      const told = await ask(asked.every(({ isPoll }) => isPoll) ? 'poll' : 'fetch', places)
+      const events = sound(told, chains)
       reached(true)
-      tell((tab, chains) => tab.post({ op: 'fetched', chains, events }))
+      toAll({ op: 'fetched', chains, events })
     } catch {
       wait = backoff(failures, Math.random())
       reached(false)
-      for (const { chain, place, tabs, isPoll } of all) {
-        for (const tab of tabs) {
-          if (isPoll) tab.post({ op: 'fetched', chains: [chain] })
-          else note(tab, chain, place, isPoll)
-        }
+      for (const { chain, place, isPoll } of asked) {
+        if (isPoll) toAll({ op: 'fetched', chains: [chain] })
+        else note(chain, place, isPoll)
       }
     }
     isAsking = false
-    if (wanted.size > 0) askIn(wait)
+    askIn(wait)
   }
 
   const poll = (isOn: boolean): void => {
@@ -115,23 +100,20 @@ export function createCatchUp(options: CatchUpOptions): CatchUp {
     if (!pollSeconds || timers.has('poll')) return
     const times = Math.min(isHidden() ? SLOWLY : 2 ** failures, SLOWLY)
     timers.set('poll', pollSeconds * times * 1000 * (0.5 + Math.random()), () => {
-      onpoll()
+      toAll({ op: 'poll' })
       poll(true)
     })
   }
 
   return {
-    want(tab, chains, within, isPoll) {
-      for (const [chain, place] of Object.entries(chains)) note(tab, chain, place, isPoll)
+    want(chains, within, isPoll) {
+      for (const [chain, place] of Object.entries(chains)) note(chain, place, isPoll)
       const wait = Math.max(GATHER_MS, Math.random() * Math.min(within, MOST_WITHIN_MS))
       // All are asked at the first one's moment: that is random too.
       if (!timers.has('ask') || Date.now() + wait < due) askIn(wait)
     },
     poll,
     isPolling: () => isReached && timers.has('poll'),
-    forget(tab) {
-      for (const [key, { tabs }] of wanted) if (tabs.delete(tab) && !tabs.size) wanted.delete(key)
-    },
     close() {
       timers.clearAll()
       wanted.clear()
@@ -141,8 +123,7 @@ export function createCatchUp(options: CatchUpOptions): CatchUp {
 
 /** Returns those events that are some, each with its chain. */
 function sound(events: unknown, asked: readonly string[]): FetchedEvent[] {
-  return (events as readonly FetchedEvent[]).flatMap(event => {
-    const chain = event.chain ?? (event.thread === undefined ? asked[0]! : 'thread:' + event.thread)
-    return event.id === undefined || !event.type ? [] : { ...event, chain }
-  })
+  return (events as readonly FetchedEvent[])
+    .filter(({ id, type }) => id !== undefined && type)
+    .map(event => Object.assign({ chain: event.thread === undefined ? asked[0] : 'thread:' + event.thread }, event))
 }

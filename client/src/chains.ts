@@ -48,7 +48,7 @@ export interface Chains {
   /** It is time to ask for every chain about which there is no question. */
   poll: () => void
   /** The question is being sent: its answer will have what is missing until now. */
-  asking: (names: readonly string[]) => void
+  asking: (places: Readonly<Record<string, Place>>) => void
   /** The answer to the question about a chain; undefined if a poll got none. */
   fetched: (name: string, events: readonly FetchedEvent[] | undefined) => void
 }
@@ -172,17 +172,17 @@ export function createChains(
         true,
       )
     },
-    asking(names) {
-      for (const name of names) {
+    asking(places) {
+      for (const [name, { after }] of Object.entries(places)) {
         const chain = chains.get(name)
-        if (!chain?.asked) continue
+        if (!chain?.asked || chain.lastId !== after) continue
         chain.asked = { due: chain.again ?? chain.asked.due, isSent: true }
         chain.again = undefined
       }
     },
     fetched(name, events = []) {
       const chain = chains.get(name)
-      if (!chain?.asked) return
+      if (!chain?.asked?.isSent) return
       let { due } = chain.asked
       for (const event of events) {
         show(chain, event, name)

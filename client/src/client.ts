@@ -147,7 +147,7 @@ export function createClient<Types extends object>(options: ClientOptions, port:
     },
     gap: ({ chains: heads, within = 0 }) => chains.gap(heads, within),
     poll: chains.poll,
-    asking: ({ chains: names }) => chains.asking(names),
+    asking: ({ chains: places }) => chains.asking(places),
     fetched({ chains: names, events }) {
       for (const name of names)
         chains.fetched(
@@ -241,12 +241,12 @@ export function createClient<Types extends object>(options: ClientOptions, port:
       const known = topics.get(id)
       const wish: ThreadWish = { presence: presence ?? known?.wish.presence, grant: grant ?? known?.wish.grant }
       const topic = known ?? createTopic(id, wish)
-      const isNew = !known || JSON.stringify(wish) !== JSON.stringify(known.wish)
       topic.wish = wish
       topics.set(id, topic)
       if (isClosed) topic.ready.reject(new RelayError(CLOSED))
       if (!known) chains.follow('thread:' + id, since ?? options.since?.['thread:' + id])
-      if (isNew) port.post({ op: 'subscribe', thread: id, wish, since: chains.since()['thread:' + id] })
+      if (!known || presence || grant)
+        port.post({ op: 'subscribe', thread: id, wish, since: chains.since()['thread:' + id] })
       tellState()
       return handle(topic)
     },

@@ -102,7 +102,7 @@ export function createHub(options: HubOptions): Hub {
       return events
     },
     isHidden: () => ![...tabs.values()].some(tab => tab.isVisible),
-    onpoll: () => toAll({ op: 'poll' }),
+    toAll,
     onchange: tellLink,
   })
 
@@ -116,35 +116,23 @@ export function createHub(options: HubOptions): Hub {
 
   const subscribe = (threads: readonly string[]): void => {
     const groups: Record<string, string[]> = {}
-    for (const thread of threads) {
+    threads.forEach((thread, n) => {
       const wishes = [...tabs.values()].flatMap(tab => tab.threads.get(thread) ?? [])
-      const presence = wishes.some(wish => wish.presence) || undefined
-      ;(groups[JSON.stringify({ presence, grant: wishes.flatMap(wish => wish.grant ?? []).at(-1) })] ??= []).push(
-        thread,
-      )
-    }
+      const presence = wishes.some(wish => wish.presence)
+      const grant = wishes.flatMap(wish => wish.grant ?? []).at(-1)
+      ;(groups[JSON.stringify([{ presence, grant }, Math.floor(n / THREADS_AT_ONCE)])] ??= []).push(thread)
+    })
     for (const [wish, group] of Object.entries(groups)) {
-      for (let at = 0; at < group.length; at += THREADS_AT_ONCE) {
-        const some = group.slice(at, at + THREADS_AT_ONCE)
-        const stamps = Object.fromEntries(some.map(thread => ['thread:' + thread, since['thread:' + thread]]))
-        session!
-          .request({ op: 'subscribe', threads: some, since: stamps, ...(JSON.parse(wish) as object) })
-          .catch((error: RelayError) => {
-            // When the connection is gone, the next one begins with all threads.
-            if (error.code === 'closed') return
-            if (error.code === 'timeout') session?.reconnect()
-            else if (error.retryAfter)
-              timers.set('again' + some[0], error.retryAfter * 1000, () => isOpen && subscribe(some))
-            else {
-              const refused = refusalOf(error)
-              toAll({
-                op: 'subscribed',
-                chains: {},
-                refused: Object.fromEntries(some.map(thread => [thread, refused])),
-              })
-            }
-          })
-      }
+      const [fields] = JSON.parse(wish) as [object]
+      const stamps = Object.fromEntries(group.map(thread => ['thread:' + thread, since['thread:' + thread]]))
+      session!.request({ op: 'subscribe', threads: group, since: stamps, ...fields }).catch((error: RelayError) => {
+        // When the connection is gone, the next one begins with all threads.
+        if (error.code === 'closed') return
+        const seconds = error.code === 'timeout' ? 1 : error.retryAfter
+        if (seconds) return timers.set('again' + group[0], seconds * 1000, () => isOpen && subscribe(group))
+        const refused = refusalOf(error)
+        toAll({ op: 'subscribed', chains: {}, refused: Object.fromEntries(group.map(thread => [thread, refused])) })
+      })
     }
   }
 
@@ -303,7 +291,7 @@ export function createHub(options: HubOptions): Hub {
       unwatch(users)
     },
     call: ({ call: id, frame }, port) => void call(port, id, frame),
-    ask: ({ chains, within, isPoll }, port) => catchUp.want(port, chains, within, isPoll),
+    ask: ({ chains, within, isPoll }) => catchUp.want(chains, within, isPoll),
     receipt({ receipt }) {
       if (receipts.size < MOST_RECEIPTS) receipts.add(receipt)
       if (!timers.has('receipts')) timers.set('receipts', RECEIPTS_MS, sendReceipts)
@@ -329,7 +317,6 @@ export function createHub(options: HubOptions): Hub {
       }
       port.onclose = () => {
         if (!tabs.delete(port)) return
-        catchUp.forget(port)
         if (tabs.size === 0) return close()
         questions.fail(own('timeout'), port)
         unsubscribe([...tab.threads.keys()])

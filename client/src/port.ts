@@ -130,8 +130,8 @@ export type ToTab =
       readonly what: Question
       readonly chains?: Readonly<Record<string, Place>>
     }
-  /** The question about these chains is sent now. */
-  | { readonly op: 'asking'; readonly chains: readonly string[] }
+  /** The question about these chains is sent now. It is that of tabs which are at the same place. */
+  | { readonly op: 'asking'; readonly chains: Readonly<Record<string, Place>> }
   /** Its answer; none without `events`: that of a poll failed. */
   | { readonly op: 'fetched'; readonly chains: readonly string[]; readonly events?: readonly FetchedEvent[] }
   /** It is time to ask for every chain. */

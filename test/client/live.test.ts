@@ -1,6 +1,7 @@
 /** A page that follows threads over a real relay: what it is given, and what it is not asked for. */
 import type { RelayEvent } from '@throughline/client'
 import { t } from 'tap'
+import { WebSocket } from 'ws'
 import { MessengerOrigin } from '../support/messenger-origin.ts'
 import { call, Site, startRelay } from '../support/relay.ts'
 import { until } from '../support/until.ts'
@@ -214,4 +215,31 @@ await t.test('a removed member is told and hears no more; let in again, it does'
   await until(() => page.ids('thread:10').length === 1, { what: 'what was missed' })
   t.equal(page.events[0]!.from, 'fetched')
   t.equal(page.relay.state, 'live')
+})
+
+await t.test('before its token expires a page gets another, and its connection stays', async t => {
+  const now = Math.floor(Date.now() / 1000)
+  origin.claims = { exp: now + 4 }
+  const before = origin.tokens
+  const page = openPage(t, origin, relay.ws, { threads: ['11'] })
+  await page.relay.ready
+  origin.claims = {}
+  const { connection } = page.relay
+  await until(() => origin.tokens === before + 2, { what: 'another token' })
+  t.ok(Date.now() / 1000 < now + 4, 'it was asked for in time')
+  await page.relay.refresh()
+  t.equal(origin.tokens, before + 3)
+  t.equal(page.relay.connection, connection)
+  t.same(page.errors, [])
+})
+
+await t.test('a page of a web origin that the site does not list is sent away for good', async t => {
+  class FromElsewhere extends WebSocket {
+    constructor(url: string, protocol: string) {
+      super(url, protocol, { origin: 'https://elsewhere.example' })
+    }
+  }
+  const page = openPage(t, origin, relay.ws, { WebSocket: FromElsewhere })
+  await t.rejects(page.relay.ready, { code: 'origin_not_allowed' })
+  t.equal(page.relay.state, 'offline')
 })
