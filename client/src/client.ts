@@ -271,8 +271,8 @@ export function createClient<Types extends object>(options: ClientOptions, port:
         close() {
           changes.clear()
           watches.delete(watch)
-          const others = [...watches].flatMap(({ users }) => users)
-          port.post({ op: 'unwatch', users: watch.users.filter(user => !others.includes(user)) })
+          const others = new Set([...watches].flatMap(({ users }) => users))
+          port.post({ op: 'unwatch', users: watch.users.filter(user => !others.has(user)) })
         },
       }
     },

@@ -26,7 +26,7 @@ export function toEvent(told: EventFrame | FetchedEvent, from: RelayEvent['from'
   return { data: null, thread: threadOf(chain), ...event, ...(chain && { chain }), id: String(event.id), from }
 }
 
-type Inner = EventFrame & { readonly type: string; readonly shared?: boolean }
+type Inner = Omit<EventFrame, 'id'> & { readonly id: string | number; readonly type: string; readonly shared?: boolean }
 
 /** Tells an application's listeners. What one of them throws is reported and stops nobody. */
 export interface Emitter {

@@ -62,18 +62,21 @@ export function createHub(options: HubOptions): Hub {
       if (port !== but && (thread === undefined || tab.threads.has(thread))) port.post(message)
   }
   const tellError = (error: unknown): void => toAll({ op: 'error', error: refusalOf(error) })
-  const all = (of: (tab: Tab) => Iterable<string>): string[] => [
-    ...new Set([...tabs.values()].flatMap(tab => [...of(tab)])),
-  ]
+  const all = (of: (tab: Tab) => Iterable<string>): Set<string> => {
+    const found = new Set<string>()
+    for (const tab of tabs.values()) for (const one of of(tab)) found.add(one)
+    return found
+  }
   const threadsOf = (tab: Tab): Iterable<string> => tab.threads.keys()
   const watchedOf = (tab: Tab): Iterable<string> => tab.watched
   const connected = () => session?.connected()
 
   /** Asks the newest tab, one that is seen if there is; when it goes away or says nothing, the next. */
   const question = async (what: Question, chains?: object): Promise<unknown> => {
-    const ready = [...tabs].filter(([, tab]) => tab.isReady)
-    const [port, tab] = ready.filter(([, { isVisible }]) => isVisible).at(-1) ?? ready.at(-1) ?? []
-    if (!port || !tab) throw new RelayError(own('timeout'))
+    let best: [TabPort, Tab] | undefined
+    for (const one of tabs) if (one[1].isReady && (one[1].isVisible || !best?.[1].isVisible)) best = one
+    if (!best) throw new RelayError(own('timeout'))
+    const [port, tab] = best
     try {
       return await questions.ask(
         ANSWER_MS,
@@ -138,7 +141,7 @@ export function createHub(options: HubOptions): Hub {
 
   const unsubscribe = (threads: readonly string[]): void => {
     const wanted = all(threadsOf)
-    const left = threads.filter(thread => !wanted.includes(thread))
+    const left = threads.filter(thread => !wanted.has(thread))
     for (const thread of left) delete since['thread:' + thread]
     tell('unsubscribe', 'threads', left)
   }
@@ -148,7 +151,7 @@ export function createHub(options: HubOptions): Hub {
     tell(
       'unwatch',
       'users',
-      users.filter(user => !watched.includes(user)),
+      users.filter(user => !watched.has(user)),
     )
   }
 
@@ -182,7 +185,7 @@ export function createHub(options: HubOptions): Hub {
       if (op === 'subscribed' || op === 'gap') heads(frame.chains)
       toAll(frame)
       // Let in again.
-      if (op === 'members' && frame.perms.includes('read') && all(threadsOf).includes(frame.thread))
+      if (op === 'members' && frame.perms.includes('read') && all(threadsOf).has(frame.thread))
         subscribe([frame.thread])
     }
   }
@@ -216,8 +219,8 @@ export function createHub(options: HubOptions): Hub {
       onopen() {
         isOpen = isBusUp = true
         isShared = tabs.size > 1
-        subscribe(all(threadsOf))
-        tell('watch', 'users', all(watchedOf))
+        subscribe([...all(threadsOf)])
+        tell('watch', 'users', [...all(watchedOf)])
         sendReceipts()
       },
       onup(frame) {

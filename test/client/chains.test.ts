@@ -102,7 +102,7 @@ class World {
     const hasStamps = this.chance.is(0.3)
     const answer = this.events
       .slice(Math.max(0, from - slack))
-      .map(({ id, type, stamp }) => ({ id, type, ...(hasStamps && { stamp }) }))
+      .map(({ id, type, stamp }) => (hasStamps ? { id, type, stamp } : { id, type }))
     this.asked = { isPoll, answer }
     this.questions++
   }

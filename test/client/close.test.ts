@@ -26,7 +26,7 @@ await t.test('after close nothing is left that keeps a program running', async t
   const site = new Site('acme')
   const relay = await startRelay(t, site.entry())
   const token = site.user('7', { 1: ['read', 'presence'] }, { watch: true })
-  t.same(await run(t, relay.ws, token, 'live'), ['catching-up', 'live', 'closed "closed"'])
+  t.same(await run(t, relay.ws, token, 'live'), ['catching-up', 'live', 'closed closed'])
 })
 
 await t.test('nor is there when it never came to a connection', async t => {

@@ -22,7 +22,7 @@ export function openPage(
   url: string,
   { user = '7', threads = [], ...options }: Options & { user?: string; threads?: readonly string[] } = {},
 ): Page {
-  const query = new URLSearchParams([['user', user], ...threads.map((thread): [string, string] => ['thread', thread])])
+  const query = ['user=' + user, ...threads.map(thread => 'thread=' + thread)].join('&')
   const relay = connect({
     url,
     token: async () => (await fetch(`${origin.url}/token?${query}`)).text(),

@@ -98,10 +98,12 @@ export class MessengerOrigin {
   }
 
   /** Returns what came after these places, as the client named them: its own chain is `user`. */
-  since(chains: Places, user: string): Message[] {
+  since(chains: Places, user: string): object[] {
     return Object.entries(chains).flatMap(([chain, { after }]) => {
       const all = this.#saved.filter(message => message.chain === (chain === 'user' ? `user:${user}` : chain))
-      return all.slice(all.findIndex(({ id }) => id === after) + 1).map(message => ({ ...message, chain }))
+      return all
+        .slice(all.findIndex(({ id }) => id === after) + 1)
+        .map(({ id, thread, type, data, at }) => ({ id, thread, type, data, at, chain }))
     })
   }
 
