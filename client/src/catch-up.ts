@@ -45,6 +45,8 @@ export function createCatchUp({ pollSeconds, ask, isHidden, toAll, onchange }: C
   let isAsking = false
   let isReached = false
   let failures = 0
+  /** What was asked before the last `close` is nobody's any more. */
+  let turn = 0
 
   const askIn = (ms: number): void => {
     due = Date.now() + ms
@@ -75,15 +77,18 @@ export function createCatchUp({ pollSeconds, ask, isHidden, toAll, onchange }: C
       wanted.delete(key)
     }
     isAsking = true
+    const mine = turn
     toAll({ op: 'asking', chains: places })
     const chains = Object.keys(places)
     let wait = GATHER_MS
     try {
       const told = await ask(asked.every(({ isPoll }) => isPoll) ? 'poll' : 'fetch', places)
       const events = sound(told, chains)
+      if (mine !== turn) return
       reached(true)
       toAll({ op: 'fetched', chains, events })
     } catch {
+      if (mine !== turn) return
       wait = backoff(failures, Math.random())
       reached(false)
       for (const { chain, place, isPoll } of asked) {
@@ -115,6 +120,8 @@ export function createCatchUp({ pollSeconds, ask, isHidden, toAll, onchange }: C
     poll,
     isPolling: () => isReached && timers.has('poll'),
     close() {
+      turn++
+      isAsking = false
       timers.clearAll()
       wanted.clear()
     },

@@ -33,7 +33,7 @@ const THREADS_AT_ONCE = 200
 
 interface Tab {
   isVisible: boolean
-  /** Whether it has said what it wants. */
+  /** Whether it answers questions. */
   isReady: boolean
   threads: Map<string, ThreadWish>
   watched: Set<string>
@@ -70,12 +70,16 @@ export function createHub(options: HubOptions): Hub {
   const threadsOf = (tab: Tab): Iterable<string> => tab.threads.keys()
   const watchedOf = (tab: Tab): Iterable<string> => tab.watched
   const connected = () => session?.connected()
+  const isLive = () => !!connected() && isBusUp
 
   /** Asks the newest tab, one that is seen if there is; when it goes away or says nothing, the next. */
   const question = async (what: Question, chains?: object): Promise<unknown> => {
     let best: [TabPort, Tab] | undefined
     for (const one of tabs) if (one[1].isReady && (one[1].isVisible || !best?.[1].isVisible)) best = one
-    if (!best) throw new RelayError(own('timeout'))
+    if (!best) {
+      for (const tab of tabs.values()) tab.isReady = true
+      throw new RelayError(own('timeout'))
+    }
     const [port, tab] = best
     try {
       return await questions.ask(
@@ -85,7 +89,7 @@ export function createHub(options: HubOptions): Hub {
       )
     } catch (error) {
       if ((error as RelayError).code !== 'timeout') throw error
-      // Until it says something.
+      // Until it says something, or there is no other.
       tab.isReady = false
       return question(what, chains)
     }
@@ -93,8 +97,7 @@ export function createHub(options: HubOptions): Hub {
 
   const tellLink = (tell = toAll): void => {
     const { connection, user } = connected() ?? {}
-    const isLive = !!connection && isBusUp
-    tell({ op: 'link', connection, user, isLive, isPolling: !isLive && catchUp.isPolling() })
+    tell({ op: 'link', connection, user, isLive: isLive(), isPolling: !isLive() && catchUp.isPolling() })
   }
 
   const catchUp = createCatchUp({
@@ -247,11 +250,10 @@ export function createHub(options: HubOptions): Hub {
     tab.watched = new Set(hello.watch)
     tellLink(message => port.post(message))
     if (!session) return begin()
-    if (!isOpen) return
     // What is known of `user` and `site`: a tab that has not as much will ask.
     const entry = (chain: string) => ({ head: since[chain]!, state: 'current' })
-    port.post({ op: 'subscribed', chains: { user: entry('user'), site: entry('site') } })
-    subscribe([...tab.threads.keys()])
+    if (connected()) port.post({ op: 'subscribed', chains: { user: entry('user'), site: entry('site') } })
+    if (isOpen) subscribe([...tab.threads.keys()])
     tell('watch', 'users', hello.watch)
   }
 
@@ -302,7 +304,11 @@ export function createHub(options: HubOptions): Hub {
     told: ({ question, error, value }) => questions.settle(question, error, value),
     visible({ isVisible }, _, tab) {
       tab.isVisible = isVisible
-      if (isVisible) session?.wake()
+      if (!isVisible) return
+      session?.wake()
+      // Until now it was slow.
+      if (!isLive()) catchUp.poll(false)
+      if (!isLive()) catchUp.poll(true)
     },
     online: () => session?.wake(),
     reconnect: () => session?.reconnect(),

@@ -278,3 +278,17 @@ await t.test('drain moves the page to another connection inside its time', async
   await until(() => fake.opened.length === 2 && relay.state === 'live', { what: 'another connection' })
   await until(() => fake.sockets === 1, { what: 'the first one to be closed' })
 })
+
+await t.test('a page that closes while its question is on its way asks nothing more', async t => {
+  let tries = 0
+  const fetchSince = (): Promise<[]> => {
+    tries++
+    return new Promise(() => {})
+  }
+  const { relay, fake } = await open(t, { fetchSince, since: { user: 0, site: 1 } })
+  await until(() => tries === 1, { what: 'the question' })
+  relay.close()
+  await until(() => fake.sockets === 0, { what: 'the end' })
+  t.equal(tries, 1)
+  await t.rejects(relay.ready, { code: 'closed' })
+})
