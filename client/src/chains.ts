@@ -55,11 +55,12 @@ export interface Chains {
 
 /**
  * `give` is given each event once, in the order of its chain. `ask` is to ask for what came after these places, within
- * so many milliseconds.
+ * so many milliseconds. `confirm` gets the receipt of each live event that the page has now.
  */
 export function createChains(
   give: (event: RelayEvent) => void,
   ask: (chains: Record<string, Place>, within: number, isPoll: boolean) => void,
+  confirm: (receipt: string | undefined) => void,
 ): Chains {
   const chains = new Map<string, Chain>()
   const saw = new Set<string>()
@@ -89,6 +90,7 @@ export function createChains(
 
   const show = (chain: Chain, event: ChainEvent | FetchedEvent, fetchedOf?: string): void => {
     const id = String(event.id)
+    confirm((event as ChainEvent).receipt)
     if (chain.seen.has(id)) return
     chain.seen.add(id)
     if (saw.has(id) || (event as ChainEvent).own) return

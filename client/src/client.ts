@@ -4,7 +4,7 @@ import { own, RelayError, refusalOf } from './errors.ts'
 import { createEmitter, emitEvent, type RelayEvent, threadOf, toEvent } from './events.ts'
 import type { PresenceFrame, Refusal, SubscribedFrame } from './frames.ts'
 import { createPending } from './pending.ts'
-import type { CallFrame, Port, ThreadWish, ToTab } from './port.ts'
+import type { CallFrame, Place, Port, ThreadWish, ToTab } from './port.ts'
 import type { ClientOptions, Relay, State, Thread, Watch } from './relay.ts'
 import { createReady, createTopic, present, type PresenceNews, refuse, type Topic } from './topic.ts'
 
@@ -13,6 +13,7 @@ const CLOSED = own('closed')
 /** As the relay has it (docs/protocol.md, Words): a wrong one would spoil the frame that it is in with others. */
 const ID = /^(?!\.*$|__proto__$)[\w.:@-]{1,128}$/
 
+type Places = Readonly<Record<string, Place>>
 type Link = ToTab & { readonly op: 'link' }
 type Of<Op extends ToTab['op']> = ToTab & { readonly op: Op }
 
@@ -48,10 +49,16 @@ export function createClient<Types extends object>(options: ClientOptions, port:
     if (topic) emitEvent(topic.emitter, event)
   }
 
-  const chains = createChains(give, (lacking, within, isPoll) => {
-    port.post({ op: 'ask', chains: lacking, within, isPoll })
+  const confirm = (receipt: string | undefined): void => {
+    if (receipt && options.receipts !== false) port.post({ op: 'receipt', receipt })
+  }
+
+  const ask = (places: Places, within: number, isPoll: boolean): void => {
+    port.post({ op: 'ask', chains: places, within, isPoll })
     tellState()
-  })
+  }
+
+  const chains = createChains(give, ask, confirm)
   for (const chain of ['user', 'site']) chains.follow(chain, options.since?.[chain])
 
   const call = async (frame: CallFrame): Promise<unknown> => {
@@ -141,9 +148,9 @@ export function createClient<Types extends object>(options: ClientOptions, port:
     connected: joined,
     subscribed: joined,
     event(event) {
-      if (event.chain) chains.event(event)
-      else give(toEvent(event, 'live'))
-      if (event.receipt && options.receipts !== false) port.post({ op: 'receipt', receipt: event.receipt })
+      if (event.chain) return chains.event(event)
+      give(toEvent(event, 'live'))
+      confirm(event.receipt)
     },
     gap: ({ chains: heads, within = 0 }) => chains.gap(heads, within),
     poll: chains.poll,

@@ -227,8 +227,8 @@ export function createHub(options: HubOptions): Hub {
         sendReceipts()
       },
       onup(frame) {
-        catchUp.poll(false)
         heads(frame.chains)
+        catchUp.poll(false)
         tellLink()
         toAll(frame)
       },

@@ -25,6 +25,7 @@ class World {
       const { after, stamp } = places[CHAIN]!
       this.wanted = { place: { after, stamp }, isPoll: isPoll && (this.wanted?.isPoll ?? true) }
     },
+    () => {},
   )
   wanted: { place: Place; isPoll: boolean } | undefined
   asked: { isPoll: boolean; answer: FetchedEvent[] } | undefined
@@ -160,12 +161,32 @@ await t.test(`each event is given once and in order, in ${RUNS} worlds of ${STEP
   t.ok(questions > RUNS, 'there was something to lose')
 })
 
+await t.test('a receipt is given back when the page has the event, not before, be it by the answer', async t => {
+  const receipts: unknown[] = []
+  const chains = createChains(
+    () => {},
+    () => {},
+    receipt => receipt && receipts.push(receipt),
+  )
+  chains.follow(CHAIN, 1)
+  chains.joined({ [CHAIN]: { head: 1, state: 'current' } })
+  chains.event({ op: 'event', chain: CHAIN, id: 'e3', type: 'm', stamp: 3, prev: 2, receipt: 'r3' })
+  t.same(receipts, [])
+  chains.asking({ [CHAIN]: {} })
+  chains.fetched(CHAIN, [
+    { id: 'e2', type: 'm' },
+    { id: 'e3', type: 'm' },
+  ])
+  t.same(receipts, ['r3'])
+})
+
 await t.test('while nothing is missed nothing is asked', async t => {
   const asked: unknown[] = []
   const given: string[] = []
   const chains = createChains(
     ({ id }) => given.push(id),
     places => asked.push(places),
+    () => {},
   )
   chains.follow(CHAIN, 10)
   chains.joined({ [CHAIN]: { head: 10, state: 'current' } })
@@ -185,6 +206,7 @@ await t.test('a flood of events that wait is dropped, and asked for after the an
   const chains = createChains(
     ({ id }) => given.push(id),
     places => asked.push(places),
+    () => {},
   )
   const event = (stamp: number): Stamped => ({
     op: 'event',
@@ -219,6 +241,7 @@ await t.test(
     const chains = createChains(
       () => {},
       places => asked.push(places),
+      () => {},
     )
     const own = (stamp: number): EventFrame & { shared: boolean } => ({
       op: 'event',

@@ -1,5 +1,5 @@
 /** A page that follows threads over a real relay: what it is given, and what it is not asked for. */
-import type { RelayEvent } from '@throughline/client'
+import { connect, type RelayEvent } from '@throughline/client'
 import { t } from 'tap'
 import { WebSocket } from 'ws'
 import { MessengerOrigin } from '../support/messenger-origin.ts'
@@ -239,4 +239,20 @@ await t.test('a page of a web origin that the site does not list is sent away fo
   const page = openPage(t, origin, relay.ws, { WebSocket: FromElsewhere })
   await t.rejects(page.relay.ready, { code: 'origin_not_allowed' })
   t.equal(page.relay.state, 'offline')
+})
+
+await t.test('the types of events give their data its type', async t => {
+  const token = site.user('7', { 12: ['read'] })
+  const typed = connect<{ message: { text: string } }>({ url: relay.ws, token, fetchSince: () => [], WebSocket })
+  t.teardown(() => typed.close())
+  const texts: string[] = []
+  typed.on('event:message', ({ data }) => texts.push(data.text))
+  // @ts-expect-error there is no such event
+  typed.on('event:massage', () => {})
+  // @ts-expect-error nor has it such data
+  typed.on('event:message', ({ data }) => data.title)
+  await typed.subscribe('12').ready
+  origin.save('thread:12', { text: 'typed' })
+  await until(() => texts.length === 1, { what: 'the event' })
+  t.same(texts, ['typed'])
 })
