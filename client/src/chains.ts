@@ -66,11 +66,12 @@ export function createChains(
   const saw = new Set<string>()
 
   const send = (names: readonly string[], within: number, isPoll = false): void => {
-    const places = names.map((name): [string, Place] => {
+    const places: Record<string, Place> = {}
+    for (const name of names) {
       const { last, lastId } = chains.get(name)!
-      return [name, { after: lastId, stamp: last }]
-    })
-    if (places.length > 0) ask(Object.fromEntries(places), within, isPoll)
+      places[name] = { after: lastId, stamp: last }
+    }
+    if (names.length > 0) ask(places, within, isPoll)
   }
 
   /** Asks for those of the chains that lack something up to these stamps, unless a question is on its way. */
@@ -138,12 +139,13 @@ export function createChains(
       if (chain) chain.isJoined = true
     },
     reopened() {
-      const asked = [...chains].filter(([, chain]) => chain.asked)
-      for (const [, chain] of asked) chain.asked!.isSent = false
-      send(
-        asked.map(([name]) => name),
-        0,
-      )
+      const names: string[] = []
+      for (const [name, chain] of chains) {
+        if (!chain.asked) continue
+        chain.asked.isSent = false
+        names.push(name)
+      }
+      send(names, 0)
     },
     joined(entries) {
       const behind = Object.entries(entries).filter(([name, { head, state }]) => {
@@ -166,13 +168,13 @@ export function createChains(
       trim(chain.seen, REMEMBERED_IDS)
     },
     poll() {
-      const idle = [...chains].filter(([, chain]) => !chain.asked)
-      for (const [, chain] of idle) chain.asked = { due: chain.last, isSent: false }
-      send(
-        idle.map(([name]) => name),
-        0,
-        true,
-      )
+      const names: string[] = []
+      for (const [name, chain] of chains) {
+        if (chain.asked) continue
+        chain.asked = { due: chain.last, isSent: false }
+        names.push(name)
+      }
+      send(names, 0, true)
     },
     asking(places) {
       for (const [name, { after }] of Object.entries(places)) {

@@ -1,12 +1,15 @@
 /** One page: its listeners, its threads, its place in every chain. What it needs of the relay it asks of the hub. */
+import { isVisible, listen } from './browser.ts'
 import { createChains } from './chains.ts'
 import { own, RelayError, refusalOf } from './errors.ts'
 import { createEmitter, emitEvent, type RelayEvent, threadOf, toEvent } from './events.ts'
 import type { PresenceFrame, Refusal, SubscribedFrame } from './frames.ts'
 import { createPending } from './pending.ts'
 import type { CallFrame, Place, Port, ThreadWish, ToTab } from './port.ts'
-import type { ClientOptions, Relay, State, Thread, Watch } from './relay.ts'
+import type { ClientOptions, Relay, State } from './relay.ts'
+import { createThread } from './thread.ts'
 import { createReady, createTopic, present, type PresenceNews, refuse, type Topic } from './topic.ts'
+import { createWatch, type Watching } from './watch.ts'
 
 const ANSWER_MS = 10_000
 const CLOSED = own('closed')
@@ -16,11 +19,6 @@ const ID = /^(?!\.*$|__proto__$)[\w.:@-]{1,128}$/
 type Places = Readonly<Record<string, Place>>
 type Link = ToTab & { readonly op: 'link' }
 type Of<Op extends ToTab['op']> = ToTab & { readonly op: Op }
-
-interface Watching {
-  readonly users: readonly string[]
-  readonly take: (users: Readonly<Record<string, boolean>>) => void
-}
 
 export function createClient<Types extends object>(options: ClientOptions, port: Port): Relay<Types> {
   const emitter = createEmitter()
@@ -68,8 +66,10 @@ export function createClient<Types extends object>(options: ClientOptions, port:
     return calls.ask(ANSWER_MS, id => port.post({ op: 'call', call: id, frame }))
   }
 
-  const drop = ({ id }: Topic): void => {
-    if (!topics.delete(id)) return
+  const drop = (topic: Topic): void => {
+    const { id } = topic
+    if (topics.get(id) !== topic) return
+    topics.delete(id)
     chains.leave('thread:' + id)
     port.post({ op: 'unsubscribe', thread: id })
     tellState()
@@ -201,36 +201,6 @@ export function createClient<Types extends object>(options: ClientOptions, port:
   }
   const unlisten = listen(port)
 
-  const handle = (topic: Topic): Thread<Types> => {
-    const { id } = topic
-    const offs = new Set<() => void>()
-    let isLeft = false
-    topic.uses++
-    return {
-      id,
-      ready: topic.ready.promise,
-      get members() {
-        return topic.members
-      },
-      get count() {
-        return topic.count
-      },
-      on(name: string, listener: (value: never) => void) {
-        const off = topic.emitter.on(name, listener)
-        offs.add(off)
-        return off
-      },
-      async send(type, data = null, { to } = {}) {
-        await call({ op: 'send', thread: id, type, data, to })
-      },
-      unsubscribe() {
-        for (const off of offs) off()
-        if (!isLeft && --topic.uses === 0 && topics.get(id) === topic) drop(topic)
-        isLeft = true
-      },
-    }
-  }
-
   return {
     get state() {
       return state
@@ -255,33 +225,17 @@ export function createClient<Types extends object>(options: ClientOptions, port:
       if (!known || presence || grant)
         port.post({ op: 'subscribe', thread: id, wish, since: chains.since()['thread:' + id] })
       tellState()
-      return handle(topic)
+      return createThread(topic, call, () => drop(topic))
     },
-    watch(users): Watch {
-      const changes = createEmitter()
-      const online = new Map<string, boolean>()
-      const watch: Watching = {
-        users: users.map(checked),
-        take(told) {
-          const news = Object.entries(told).filter(
-            ([user, is]) => watch.users.includes(user) && online.get(user) !== is,
-          )
-          for (const [user, is] of news) online.set(user, is)
-          if (news.length > 0) changes.emit('change', { users: Object.fromEntries(news) })
-        },
-      }
-      watches.add(watch)
-      port.post({ op: 'watch', users: watch.users })
-      return {
-        online,
-        on: changes.on,
-        close() {
-          changes.clear()
-          watches.delete(watch)
-          const others = new Set([...watches].flatMap(({ users }) => users))
-          port.post({ op: 'unwatch', users: watch.users.filter(user => !others.has(user)) })
-        },
-      }
+    watch(users) {
+      const watching = createWatch(users.map(checked), own => {
+        watches.delete(own)
+        const others = new Set([...watches].flatMap(({ users }) => users))
+        port.post({ op: 'unwatch', users: own.users.filter(user => !others.has(user)) })
+      })
+      watches.add(watching)
+      port.post({ op: 'watch', users: watching.users })
+      return watching.watch
     },
     async presence(thread) {
       const { members = [], count } = (await call({ op: 'presence', thread: checked(thread) })) as PresenceFrame
@@ -296,22 +250,6 @@ export function createClient<Types extends object>(options: ClientOptions, port:
       emitter.clear()
       end(CLOSED)
     },
-  }
-}
-
-const isVisible = (): boolean => globalThis.document?.visibilityState !== 'hidden'
-
-/** Tells the hub what the browser says. Returns a function that ends it. */
-function listen(port: Port): () => void {
-  // None of these are there in Node.
-  const { document, addEventListener, removeEventListener } = globalThis
-  const onvisible = (): void => port.post({ op: 'visible', isVisible: isVisible() })
-  const ononline = (): void => port.post({ op: 'online' })
-  document?.addEventListener('visibilitychange', onvisible)
-  addEventListener?.('online', ononline)
-  return () => {
-    document?.removeEventListener('visibilitychange', onvisible)
-    removeEventListener?.('online', ononline)
   }
 }
 

@@ -18,7 +18,7 @@ export class RelayError extends Error {
 }
 
 /** Returns what the client itself has to say: the code tells all (docs/client.md). */
-export const own = (code: string): Refusal => ({ code, message: code.replace('_', ' ') })
+export const own = (code: string): Refusal => ({ code, message: code })
 
 /** Returns an error in a form that can go to another tab; one that is not the relay's gets `code`. */
 export const refusalOf = (error: unknown, code?: string): Refusal =>

@@ -1,11 +1,12 @@
 /** One session for all tabs: what they want together goes to the relay, what comes from it to those who want it. */
 import { createCatchUp } from './catch-up.ts'
-import { own, RelayError, refusalOf } from './errors.ts'
+import { own, type RelayError, refusalOf } from './errors.ts'
 import { threadOf } from './events.ts'
 import type { Refusal, RelayFrame } from './frames.ts'
-import { createPending } from './pending.ts'
-import type { CallFrame, FetchedEvent, Question, TabPort, ThreadWish, ToHub, ToTab } from './port.ts'
-import { type Credentials, openSession, type Session } from './session.ts'
+import type { CallFrame, FetchedEvent, TabPort, ToHub } from './port.ts'
+import { createReceipts } from './receipts.ts'
+import { credentialsOf, openSession, type Session } from './session.ts'
+import { createTabs, type Tab } from './tabs.ts'
 import { createTimers } from './timers.ts'
 
 /** What a hub needs. Pages with equal options (but for WebSocket) may share one hub. Can be cloned without `WebSocket`. */
@@ -25,28 +26,12 @@ export interface Hub {
   close: () => void
 }
 
-const ANSWER_MS = 30_000
-const RECEIPTS_MS = 250
-const RECEIPTS_AT_ONCE = 100
-const MOST_RECEIPTS = 1000
-const THREADS_AT_ONCE = 200
-
-interface Tab {
-  isVisible: boolean
-  /** Whether it answers questions. */
-  isReady: boolean
-  threads: Map<string, ThreadWish>
-  watched: Set<string>
-}
-
 export function createHub(options: HubOptions): Hub {
   const timers = createTimers()
-  const questions = createPending()
-  /** The newest last. */
-  const tabs = new Map<TabPort, Tab>()
+  const tabs = createTabs()
+  const { toAll, toThread } = tabs
   /** The last stamp that the relay told of each chain: every tab has everything up to it, or knows that it has not. */
   let since: Record<string, number> = {}
-  let receipts = new Set<string>()
   let session: Session | undefined
   let isOpen = false
   let sent = 0
@@ -54,46 +39,8 @@ export function createHub(options: HubOptions): Hub {
   /** More than one tab used this connection, so that nobody can tell whose an `own` event is. */
   let isShared = false
 
-  const toAll = (message: ToTab): void => {
-    for (const port of tabs.keys()) port.post(message)
-  }
-  const toThread = (thread: string | undefined, message: ToTab, but?: TabPort): void => {
-    for (const [port, tab] of tabs)
-      if (port !== but && (thread === undefined || tab.threads.has(thread))) port.post(message)
-  }
-  const tellError = (error: unknown): void => toAll({ op: 'error', error: refusalOf(error) })
-  const all = (of: (tab: Tab) => Iterable<string>): Set<string> => {
-    const found = new Set<string>()
-    for (const tab of tabs.values()) for (const one of of(tab)) found.add(one)
-    return found
-  }
-  const threadsOf = (tab: Tab): Iterable<string> => tab.threads.keys()
-  const watchedOf = (tab: Tab): Iterable<string> => tab.watched
   const connected = () => session?.connected()
   const isLive = () => !!connected() && isBusUp
-
-  /** Asks the newest tab, one that is seen if there is; when it goes away or says nothing, the next. */
-  const question = async (what: Question, chains?: object): Promise<unknown> => {
-    let best: [TabPort, Tab] | undefined
-    for (const one of tabs) if (one[1].isReady && (one[1].isVisible || !best?.[1].isVisible)) best = one
-    if (!best) {
-      for (const tab of tabs.values()) tab.isReady = true
-      throw new RelayError(own('timeout'))
-    }
-    const [port, tab] = best
-    try {
-      return await questions.ask(
-        ANSWER_MS,
-        id => port.post({ op: 'question', question: id, what, chains } as ToTab),
-        port,
-      )
-    } catch (error) {
-      if ((error as RelayError).code !== 'timeout') throw error
-      // Until it says something, or there is no other.
-      tab.isReady = false
-      return question(what, chains)
-    }
-  }
 
   const tellLink = (tell = toAll): void => {
     const { connection, user } = connected() ?? {}
@@ -103,11 +50,11 @@ export function createHub(options: HubOptions): Hub {
   const catchUp = createCatchUp({
     pollSeconds: options.pollSeconds,
     async ask(what, chains) {
-      const events = (await question(what, chains)) as FetchedEvent[]
+      const events = (await tabs.ask(what, chains)) as FetchedEvent[]
       for (const { chain, stamp } of events) if (stamp! > since[chain!]!) since[chain!] = stamp!
       return events
     },
-    isHidden: () => ![...tabs.values()].some(tab => tab.isVisible),
+    isHidden: tabs.isHidden,
     toAll,
     onchange: tellLink,
   })
@@ -116,41 +63,35 @@ export function createHub(options: HubOptions): Hub {
   const tell = (op: string, field: string, list: readonly string[]): void => {
     if (list.length > 0 && isOpen)
       session!.request({ op, [field]: list }).catch((error: RelayError) => {
-        if (error.code !== 'closed') tellError(error)
+        if (error.code !== 'closed') toAll({ op: 'error', error: refusalOf(error) })
       })
   }
 
   const subscribe = (threads: readonly string[]): void => {
-    const groups: Record<string, string[]> = {}
-    threads.forEach((thread, n) => {
-      const wishes = [...tabs.values()].flatMap(tab => tab.threads.get(thread) ?? [])
-      const presence = wishes.some(wish => wish.presence)
-      const grant = wishes.flatMap(wish => wish.grant ?? []).at(-1)
-      ;(groups[JSON.stringify([{ presence, grant }, Math.floor(n / THREADS_AT_ONCE)])] ??= []).push(thread)
-    })
-    for (const [wish, group] of Object.entries(groups)) {
-      const [fields] = JSON.parse(wish) as [object]
-      const stamps = Object.fromEntries(group.map(thread => ['thread:' + thread, since['thread:' + thread]]))
-      session!.request({ op: 'subscribe', threads: group, since: stamps, ...fields }).catch((error: RelayError) => {
+    for (const wish of tabs.wishes(threads)) {
+      const chains = wish.threads.map(thread => 'thread:' + thread)
+      const stamps = Object.fromEntries(chains.map(chain => [chain, since[chain]]))
+      session!.request({ op: 'subscribe', since: stamps, ...wish }).catch((error: RelayError) => {
         // When the connection is gone, the next one begins with all threads.
         if (error.code === 'closed') return
         const seconds = error.code === 'timeout' ? 1 : error.retryAfter
-        if (seconds) return timers.set('again' + group[0], seconds * 1000, () => isOpen && subscribe(group))
+        if (seconds) return timers.set('again' + chains[0], seconds * 1000, () => isOpen && subscribe(wish.threads))
         const refused = refusalOf(error)
-        toAll({ op: 'subscribed', chains: {}, refused: Object.fromEntries(group.map(thread => [thread, refused])) })
+        const entries = wish.threads.map(thread => [thread, refused])
+        toAll({ op: 'subscribed', chains: {}, refused: Object.fromEntries(entries) as Record<string, Refusal> })
       })
     }
   }
 
   const unsubscribe = (threads: readonly string[]): void => {
-    const wanted = all(threadsOf)
+    const wanted = tabs.threads()
     const left = threads.filter(thread => !wanted.has(thread))
     for (const thread of left) delete since['thread:' + thread]
     tell('unsubscribe', 'threads', left)
   }
 
   const unwatch = (users: readonly string[]): void => {
-    const watched = all(watchedOf)
+    const watched = tabs.watched()
     tell(
       'unwatch',
       'users',
@@ -158,12 +99,10 @@ export function createHub(options: HubOptions): Hub {
     )
   }
 
-  const sendReceipts = (): void => {
-    if (!isOpen) return
-    const list = [...receipts]
-    receipts = new Set()
-    while (list.length > 0) session!.send({ op: 'receipt', receipts: list.splice(0, RECEIPTS_AT_ONCE) })
-  }
+  const receipts = createReceipts(
+    () => isOpen,
+    list => session!.send({ op: 'receipt', receipts: list }),
+  )
 
   const heads = (chains: Readonly<Record<string, number | { head: number }>>): void => {
     for (const [chain, told] of Object.entries(chains)) {
@@ -188,22 +127,22 @@ export function createHub(options: HubOptions): Hub {
       if (op === 'subscribed' || op === 'gap') heads(frame.chains)
       toAll(frame)
       // Let in again.
-      if (op === 'members' && frame.perms.includes('read') && all(threadsOf).has(frame.thread))
+      if (op === 'members' && frame.perms.includes('read') && tabs.threads().has(frame.thread))
         subscribe([frame.thread])
     }
   }
 
   /** Ends the session and sends everybody away. */
   const end = (error: Refusal): void => {
-    const ports = [...tabs.keys()]
-    tabs.clear()
+    const ports = [...tabs.all.keys()]
+    tabs.all.clear()
     session?.close()
     session = undefined
     catchUp.close()
-    questions.fail(error)
+    tabs.forget()
     timers.clearAll()
     since = {}
-    receipts = new Set()
+    receipts.close()
     for (const port of ports) {
       port.post({ op: 'closed', error })
       port.close()
@@ -217,14 +156,14 @@ export function createHub(options: HubOptions): Hub {
       url: options.url,
       licence: options.licence,
       WebSocket: options.WebSocket ?? globalThis.WebSocket,
-      token: async () => credentials(await question('token')),
+      token: async () => credentialsOf(await tabs.ask('token')),
       since: () => since,
       onopen() {
         isOpen = isBusUp = true
-        isShared = tabs.size > 1
-        subscribe([...all(threadsOf)])
-        tell('watch', 'users', [...all(watchedOf)])
-        sendReceipts()
+        isShared = tabs.all.size > 1
+        subscribe([...tabs.threads()])
+        tell('watch', 'users', [...tabs.watched()])
+        receipts.flush()
       },
       onup(frame) {
         heads(frame.chains)
@@ -297,11 +236,8 @@ export function createHub(options: HubOptions): Hub {
     },
     call: ({ call: id, frame }, port) => void call(port, id, frame),
     ask: ({ chains, within, isPoll }) => catchUp.want(chains, within, isPoll),
-    receipt({ receipt }) {
-      if (receipts.size < MOST_RECEIPTS) receipts.add(receipt)
-      if (!timers.has('receipts')) timers.set('receipts', RECEIPTS_MS, sendReceipts)
-    },
-    told: ({ question, error, value }) => questions.settle(question, error, value),
+    receipt: ({ receipt }) => receipts.add(receipt),
+    told: tabs.told,
     visible({ isVisible }, _, tab) {
       tab.isVisible = isVisible
       if (!isVisible) return
@@ -316,28 +252,21 @@ export function createHub(options: HubOptions): Hub {
 
   return {
     attach(port) {
-      const tab: Tab = { isVisible: false, isReady: false, threads: new Map(), watched: new Set() }
-      tabs.set(port, tab)
-      isShared ||= tabs.size > 1
+      const tab = tabs.add(port)
+      isShared ||= tabs.all.size > 1
       port.onmessage = message => {
-        if (!tabs.has(port)) return
+        if (!tabs.all.has(port)) return
         tab.isReady = true
         ;(handlers[message.op] as (message: ToHub, port: TabPort, tab: Tab) => void)(message, port, tab)
       }
       port.onclose = () => {
-        if (!tabs.delete(port)) return
-        if (tabs.size === 0) return close()
-        questions.fail(own('timeout'), port)
+        if (!tabs.all.delete(port)) return
+        if (tabs.all.size === 0) return close()
+        tabs.forget(port)
         unsubscribe([...tab.threads.keys()])
         unwatch([...tab.watched])
       }
     },
     close,
   }
-}
-
-/** Returns what a page gave as its token; undefined if that is nothing. */
-function credentials(told: unknown): Credentials | undefined {
-  const { token, licence } = ((told as Credentials | null)?.token ? told : { token: told }) as Credentials
-  return token ? { token: token.trim(), licence } : undefined
 }

@@ -128,7 +128,7 @@ export type ToTab =
       readonly op: 'question'
       readonly question: number
       readonly what: Question
-      readonly chains?: Readonly<Record<string, Place>>
+      readonly chains?: Readonly<Record<string, Place>> | undefined
     }
   /** The question about these chains is sent now. It is that of tabs which are at the same place. */
   | { readonly op: 'asking'; readonly chains: Readonly<Record<string, Place>> }

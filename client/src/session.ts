@@ -216,3 +216,9 @@ export function openSession(options: SessionOptions): Session {
     close: drop,
   }
 }
+
+/** Returns what a page gave as its token; undefined if that is nothing. */
+export function credentialsOf(told: unknown): Credentials | undefined {
+  const { token, licence } = ((told as Credentials | null)?.token ? told : { token: told }) as Credentials
+  return token ? { token: token.trim(), licence } : undefined
+}

@@ -1,5 +1,3 @@
-const LONGEST_MS = 2 ** 31 - 1 // a longer one would fire at once
-
 /** Timers by name, so that none is forgotten: a name has one at most. */
 export interface Timers {
   /** Sets a timer, instead of the one of this name that runs. */
@@ -23,7 +21,7 @@ export function createTimers(): Timers {
         running.delete(name)
         then()
       }
-      running.set(name, setTimeout(run, Math.min(ms, LONGEST_MS)))
+      running.set(name, setTimeout(run, ms))
     },
     has: name => running.has(name),
     clearAll() {
