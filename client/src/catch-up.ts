@@ -5,7 +5,6 @@ import { createTimers } from './timers.ts'
 
 // Time for what is missed at once, as after `connected` and `subscribed`, to come together.
 const GATHER_MS = 20
-const MOST_WITHIN_MS = 60_000
 const SLOWLY = 6
 
 interface Wanted {
@@ -113,7 +112,7 @@ export function createCatchUp({ pollSeconds, ask, isHidden, toAll, onchange }: C
   return {
     want(chains, within, isPoll) {
       for (const [chain, place] of Object.entries(chains)) note(chain, place, isPoll)
-      const wait = Math.max(GATHER_MS, Math.random() * Math.min(within, MOST_WITHIN_MS))
+      const wait = Math.max(GATHER_MS, Math.random() * within)
       // All are asked at the first one's moment: that is random too.
       if (!timers.has('ask') || Date.now() + wait < due) askIn(wait)
     },

@@ -254,6 +254,6 @@ export function createClient<Types extends object>(options: ClientOptions, port:
 }
 
 function checked(id: string | number): string {
-  if (!ID.test(String(id))) throw new TypeError(`${JSON.stringify(id)} is no id`)
+  if (!ID.test(String(id))) throw new TypeError('wrong id: ' + id)
   return String(id)
 }

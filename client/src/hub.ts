@@ -106,9 +106,9 @@ export function createHub(options: HubOptions): Hub {
 
   const heads = (chains: Readonly<Record<string, number | { head: number }>>): void => {
     for (const [chain, told] of Object.entries(chains)) {
-      const head = typeof told === 'object' ? told.head : told
+      const head = (told as { head?: number }).head ?? told
       if (!Number.isInteger(head)) throw new TypeError('no head')
-      since[chain] = head
+      since[chain] = head as number
     }
   }
 

@@ -17,9 +17,9 @@ export interface Pending {
   fail: (refused: Refusal, owner?: unknown) => void
 }
 
-export function createPending(): Pending {
+/** `last` is the number before the first. */
+export function createPending(last = 0): Pending {
   const all = new Map<number, Waiting>()
-  let last = 0
   const settle: Pending['settle'] = (id = 0, refused, value) => {
     const waiting = all.get(id)
     if (!waiting) return

@@ -99,9 +99,9 @@ export function openSession(options: SessionOptions): Session {
       code: code === SENT_AWAY ? 'disconnected' : 'closed',
       message: reason || `close code ${code}`,
     }
-    const isRefused = code === NOT_AUTHENTICATED
-    if (code === NOT_ALLOWED || code === SENT_AWAY || (isRefused && (refused || isRefreshRefused))) return finish(error)
-    if (isRefused) {
+    if (code === NOT_ALLOWED || code === SENT_AWAY) return finish(error)
+    if (code === NOT_AUTHENTICATED) {
+      if (refused || isRefreshRefused) return finish(error)
       lastError = error
       refused = credentials!.token
       credentials = undefined
@@ -112,9 +112,13 @@ export function openSession(options: SessionOptions): Session {
   const refreshLater = (): void => {
     const left = expires - Date.now() / 1000
     // With a wrong clock it seems over already; then the relay says when it is.
-    if (left > 0) timers.set('refresh', refreshIn(left, Math.random()), () => void refresh().catch(tell))
+    if (left > 0)
+      timers.set(
+        'refresh',
+        refreshIn(left, Math.random()),
+        () => void refresh().catch(error => onerror(refusalOf(error, NO_TOKEN))),
+      )
   }
-  const tell = (error: unknown): void => onerror(refusalOf(error, NO_TOKEN))
 
   const refresh = async (): Promise<void> => {
     const mine = turn

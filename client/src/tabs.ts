@@ -40,7 +40,8 @@ export interface Tabs {
 
 export function createTabs(): Tabs {
   const all = new Map<TabPort, Tab>()
-  const questions = createPending()
+  // A page may answer what the hub before this one has asked: that must not be taken for another answer.
+  const questions = createPending(Math.floor(Math.random() * 2 ** 40))
 
   const gather = (of: (tab: Tab) => Iterable<string>): Set<string> => {
     const found = new Set<string>()

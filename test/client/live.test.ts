@@ -72,7 +72,7 @@ await t.test('what a page sends reaches those who are there, and refusals come w
   await t.rejects(here.send('message', 'as if by the origin'), { name: 'RelayError', code: 'type_not_allowed' })
   const elsewhere = ann.relay.subscribe('3')
   await t.rejects(elsewhere.ready, { code: 'thread_not_allowed', message: /does not name this thread/ })
-  t.throws(() => ann.relay.subscribe('no id'), /"no id" is no id/)
+  t.throws(() => ann.relay.subscribe('no id'), /wrong id: no id/)
   await until(() => ann.relay.state === 'live', { what: 'a live page, in spite of the refused thread' })
   t.same(
     ann.events.filter(({ sender }) => sender),
