@@ -12,5 +12,6 @@ const common = {
   legalComments: 'none',
 }
 
-await build({ ...common, entryPoints: { throughline: 'src/script.ts' }, globalName: 'Throughline' })
+// It sets `Throughline` itself, and in a worker nothing.
+await build({ ...common, entryPoints: { throughline: 'src/script.ts' } })
 await build({ ...common, entryPoints: { e2e: 'src/e2e/index.ts' }, globalName: 'ThroughlineE2e' })

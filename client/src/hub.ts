@@ -9,12 +9,10 @@ import { credentialsOf, openSession, type Session } from './session.ts'
 import { createTabs, type Tab } from './tabs.ts'
 import { createTimers } from './timers.ts'
 
-/** What a hub needs. Pages with equal options (but for WebSocket) may share one hub. Can be cloned without `WebSocket`. */
+/** What a hub needs. Can be cloned without `WebSocket`. */
 export interface HubOptions {
   readonly url: string
   readonly licence?: string | undefined
-  /** Whom the page is for: pages of different users must not share a session. */
-  readonly user?: string | undefined
   /** Seconds between two polls; 0: no polling. */
   readonly pollSeconds: number
   readonly WebSocket?: typeof WebSocket | undefined

@@ -1,7 +1,8 @@
 import { createClient } from './client.ts'
-import { directPort } from './direct.ts'
-import { createHub, type HubOptions } from './hub.ts'
+import type { HubOptions } from './hub.ts'
 import type { ClientOptions, Relay } from './relay.ts'
+import { withIdentity } from './sharing/identity.ts'
+import { openPort } from './sharing/share.ts'
 
 export { RelayError } from './errors.ts'
 export type { RelayEvent } from './events.ts'
@@ -14,11 +15,9 @@ export interface ConnectOptions extends ClientOptions {
   readonly url: string
   /** The site's licence, if the relay has the site in no site file. `token` may bring it instead. */
   readonly licence?: string
-  /** The user whom the page is for, if pages of several users may be open in one browser: they share no connection. */
-  readonly user?: string
   /** Seconds between two polls, on average; 5 if left out. */
   readonly pollSeconds?: number
-  /** How the tabs of a browser share one connection. */
+  /** How the tabs of a browser that are for the same user share one connection. */
   readonly share?: 'auto' | 'worker' | 'leader' | 'none'
   /** Where this origin serves `throughline.js`, for the SharedWorker. */
   readonly workerUrl?: string
@@ -30,14 +29,14 @@ const POLL_SECONDS = 5
 
 /** Connects to a relay, and stays connected until `close`. `Types` tells the `data` of each event type. */
 export function connect<Types extends object = Record<string, unknown>>(options: ConnectOptions): Relay<Types> {
-  const { url, licence, user, poll, fetchSince, pollSeconds = POLL_SECONDS, WebSocket } = options
+  const { url, licence, poll, fetchSince, pollSeconds = POLL_SECONDS, WebSocket } = options
   const hub: HubOptions = {
     url,
     licence,
-    user,
     pollSeconds: poll === false || !(poll ?? fetchSince) ? 0 : pollSeconds,
     WebSocket: WebSocket as typeof globalThis.WebSocket,
   }
-  // Here goes `openPort`, which shares a hub with other tabs.
-  return createClient(options, directPort(createHub(hub)))
+  const { share = 'auto', workerUrl } = options
+  const { identity, token } = withIdentity(options.token)
+  return createClient({ ...options, token }, openPort({ share, workerUrl, hub, identity, canFetch: !!fetchSince }))
 }

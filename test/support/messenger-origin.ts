@@ -138,7 +138,7 @@ export class MessengerOrigin {
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(value))
     }
     if (file !== undefined) {
-      response.writeHead(200, { 'content-type': file.type, 'cache-control': 'no-store' }).end(file.body)
+      response.writeHead(200, { 'content-type': file.type, 'cache-control': 'no-cache' }).end(file.body)
     } else if (!this.answers) {
       response.writeHead(503).end()
     } else if (pathname === '/token') {
