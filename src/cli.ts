@@ -33,6 +33,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await import('./commands/callbacks.ts')).callbacks,
   },
   publish: { does: 'publishes an event', load: async () => (await import('./commands/publish.ts')).publish },
+  doctor: {
+    does: 'looks at everything that a node needs, and says what to do',
+    load: async () => (await import('./commands/doctor.ts')).doctor,
+  },
 }
 
 const HELP = `throughline COMMAND

@@ -39,7 +39,7 @@ const LIBRARIES: Record<string, readonly string[]> = {
   pino: ['observe'],
   jose: ['trust', 'commands'],
   'lru-cache': ['trust'],
-  undici: ['callbacks'],
+  undici: ['callbacks', 'commands'],
   'ipaddr.js': ['callbacks'],
 }
 /** What only some may touch, so that a test can hand in another clock and a reader finds every source of it. */
