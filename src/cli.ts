@@ -37,6 +37,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     does: 'looks at everything that a node needs, and says what to do',
     load: async () => (await import('./commands/doctor.ts')).doctor,
   },
+  top: { does: 'shows a cluster as it works', load: async () => (await import('./commands/top.ts')).top },
 }
 
 const HELP = `throughline COMMAND

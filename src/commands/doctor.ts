@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { ConfigError } from '../config/config-error.ts'
 import { loadConfig } from '../config/load.ts'
@@ -9,6 +10,7 @@ import { found, ok, type Options, type Result, skipped } from './doctor/check.ts
 import { CHECKS } from './doctor/checks.ts'
 import { examine, type Line } from './doctor/examine.ts'
 import { FINDINGS } from './doctor/findings.ts'
+import { readJwk } from './jwk.ts'
 
 const help = `throughline doctor [--config FILE] [--url URL --api URL] [--site ID] [--key FILE] [--licence FILE] [--json]
 
@@ -43,6 +45,9 @@ async function run(args: string[]): Promise<number> {
   if ((values.url === undefined) !== (values.api === undefined)) throw new UsageError('--url and --api go together')
   if ((values.key ?? values.licence) !== undefined && values.site === undefined)
     throw new UsageError('say --site ID, too')
+  // Read again where they are used; what is wrong with them is no finding.
+  ifGiven(values.key, readJwk)
+  ifGiven(values.licence, file => readFileSync(file))
   const options = {
     ...values,
     url: ifGiven(values.url, url => parsed(url, '--url', schemed(/^wss?:$/), 'a ws or wss URL')),

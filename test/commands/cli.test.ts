@@ -6,7 +6,7 @@ import t from 'tap'
 import { VARIABLES } from '../../src/config/schema.ts'
 import { openFolder, type Outcome, refused } from './throughline.ts'
 
-const COMMANDS = ['serve', 'keys', 'site', 'token', 'licence', 'callback', 'callbacks', 'publish', 'doctor']
+const COMMANDS = ['serve', 'keys', 'site', 'token', 'licence', 'callback', 'callbacks', 'publish', 'doctor', 'top']
 const folder = await openFolder(t)
 
 await t.test('--help names every command, and every command has help of its own', async t => {

@@ -15,7 +15,7 @@ import { startRedis } from '../support/redis.ts'
 import { type Relay, Site, startRelay } from '../support/relay.ts'
 import { until } from '../support/until.ts'
 import { examined, type Findings } from './examined.ts'
-import { misused, openFolder, type Outcome } from './throughline.ts'
+import { misused, openFolder, type Outcome, refused } from './throughline.ts'
 
 t.setTimeout(120_000)
 const folder = await openFolder(t)
@@ -80,6 +80,7 @@ await t.test('options that do not go together are refused', async t => {
   await misused(t, doctor, ['--url', 'http://x', '--api', 'http://x'], '--url "http://x" is not a ws or wss URL')
   await misused(t, doctor, ['--url', 'ws://x', '--api', 'x'], '--api "x" is not an http or https URL')
   await misused(t, doctor, ['--site', 'A'], '--site "A" is not a site id')
+  refused(t, await folder.run('doctor', '--site', 'acme', '--key', 'none.json'), 1, 'none.json')
 })
 
 await t.test('a port is free, somebody else has it, or it cannot be had', async t => {

@@ -181,7 +181,8 @@ export const FINDINGS = {
   },
   round_trip_failed: {
     level: 'fail',
-    remedy: 'Look up the code, if there is one, in docs/errors.md. What the checks above have found may be the cause.',
+    remedy:
+      'Look up the code, if there is one, in docs/errors.md. If nothing came: the nodes behind --url and --api must share one Redis.',
   },
   callback_fails: {
     level: 'fail',

@@ -5,7 +5,7 @@ export interface Sample {
   readonly value: number
 }
 
-const LINE = /^([A-Za-z_:][\w:]*)(?:\{(.*)\})? (\S+)(?: \d+)?$/
+const LINE = /^([A-Za-z_:][\w:]*)(?:\{(.*)\})? ([+-]?(?:[\d.][\d.eE+-]*|Inf)|NaN)(?: \d+)?$/
 const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g
 
 /** Returns the samples in a text in Prometheus' exposition format; lines that are none are passed over. */

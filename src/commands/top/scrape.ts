@@ -1,0 +1,29 @@
+import { steadyClock } from '../../lib/clock.ts'
+import { readSamples, type Sample } from './samples.ts'
+
+/** What a node told of itself at one moment. */
+export interface Scrape {
+  /** Milliseconds, of the steady clock. */
+  readonly at: number
+  readonly samples: readonly Sample[]
+}
+
+/** Why a node told nothing. */
+export interface Down {
+  readonly down: string
+}
+
+/** Asks a node's admin port for its numbers. Never rejects: a node that is down is a thing to be shown. */
+export async function scrape(admin: string, patienceMs: number): Promise<Scrape | Down> {
+  try {
+    const answer = await fetch(`${admin}/metrics`, { redirect: 'manual', signal: AbortSignal.timeout(patienceMs) })
+    if (!answer.ok) return { down: `HTTP ${answer.status}` }
+    const samples = readSamples(await answer.text())
+    if (!samples.some(({ name }) => name === 'throughline_build_info')) return { down: 'no relay' }
+    return { at: steadyClock.now(), samples }
+  } catch (error) {
+    if ((error as Error).name === 'TimeoutError') return { down: `no answer within ${patienceMs / 1000} s` }
+    const cause = ((error as Error).cause ?? error) as NodeJS.ErrnoException
+    return { down: cause.code ?? cause.message }
+  }
+}
