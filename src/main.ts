@@ -27,6 +27,7 @@ import { Limits } from './limits/limits.ts'
 import { RedisShare } from './limits/share.ts'
 import { openLog } from './observe/log.ts'
 import type { Numbers } from './observe/numbers.ts'
+import { openOtlp } from './observe/otlp.ts'
 import { PrometheusMetrics } from './observe/prometheus.ts'
 import { MemoryPresence } from './presence/memory.ts'
 import { Presence } from './presence/presence.ts'
@@ -64,6 +65,9 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
   const build = { version: version(), node: process.versions.node, uws: uwsVersion }
   const metrics = new PrometheusMetrics(build)
   const clock = systemClock
+  const { otlp: url } = config
+  const traced = { share: config.traceShare, version: build.version, log }
+  const tracing = url === undefined ? undefined : await openOtlp({ url, ...traced })
 
   const { caps, backpressureBytes: backlogCap, ...addresses } = await readNodeLimits(config.limits)
   const ice = await readNodeIce(config.ice)
@@ -100,6 +104,7 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
     clock,
     metrics,
     log,
+    tracing,
   })
   const receipts = new Receipts({
     store: redis === undefined ? new MemoryReceipts(bus) : new RedisReceipts(redis, keys),
@@ -109,7 +114,7 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
     metrics,
     log,
   })
-  const hub = new Hub({ bus, clock, metrics, log, seal: address => receipts.seal(address) })
+  const hub = new Hub({ bus, clock, metrics, log, seal: address => receipts.seal(address), tracing })
   const presence = new Presence({
     store: redis === undefined ? new MemoryPresence() : new RedisPresence({ link: redis, keys, bus, log }),
     clock,
@@ -157,6 +162,7 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
     log,
     clock,
     ice,
+    tracing,
     version: build.version,
   })
   const httpPort = new HttpPort(server, api)
@@ -224,6 +230,7 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
     redis?.close()
     trust.close()
     certificate?.close()
+    await tracing?.close()
     await admin?.close()
   }
 

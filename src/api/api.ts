@@ -7,6 +7,7 @@ import type { Hub } from '../hub/hub.ts'
 import type { Log } from '../observe/log.ts'
 import type { Limits } from '../limits/limits.ts'
 import type { Metrics } from '../observe/metrics.ts'
+import type { Tracing } from '../observe/tracing.ts'
 import type { HttpAnswer, HttpCalls, HttpRequest } from '../protocol/http.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import type { Presence } from '../presence/presence.ts'
@@ -40,12 +41,15 @@ export interface ApiParts {
   readonly metrics: Metrics
   readonly log: Log
   readonly clock: Clock
+  /** Undefined when nothing is traced. */
+  readonly tracing: Tracing | undefined
   /** For sites that have none of their own. */
   readonly ice: Ice | undefined
   /** Of this program. */
   readonly version: string
 }
 
+const HOT_HEADERS = ['authorization', 'content-type', 'throughline-licence']
 /** Bytes of a body. */
 const BODY_BYTES = 1_048_576
 
@@ -67,6 +71,7 @@ export async function openApi(parts: ApiParts): Promise<HttpCalls> {
   const app = await openRouter([...hot, ...cold], parts)
   return {
     bodyBytes: BODY_BYTES,
+    hotHeaders: parts.tracing === undefined ? HOT_HEADERS : [...HOT_HEADERS, 'traceparent'],
     hot: new Map(hot.map(call => [call.path, request => answer(call, request, parts)] as const)),
     tooLarge: () => refuse(new Refusal('too_large', `a body may have ${BODY_BYTES} bytes`), '', parts),
     answer: async request => {

@@ -1,4 +1,5 @@
 import { errorFacts } from '../observe/log.ts'
+import { parseTraceparent } from '../observe/tracing.ts'
 import type { HttpAnswer, HttpRequest } from '../protocol/http.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import type { Scope, ServerIdentity } from '../trust/trust.ts'
@@ -41,10 +42,24 @@ export async function answer(
     const { headers, body } = request
     const nothing = call.method === 'GET' || (call.bodyOptional === true && body.length === 0)
     if (!nothing && !IS_JSON.test(headers['content-type'] ?? '')) throw new Refusal('unsupported_media_type')
+    const query = queryOf(request.url)
+    const { tracing } = parts
+    const done =
+      tracing === undefined
+        ? call.run(identity, body, path, query)
+        : tracing.within(
+            {
+              name: `${call.method ?? 'POST'} ${call.path}`,
+              kind: 'server',
+              parent: parseTraceparent(headers['traceparent']),
+              facts: { site: identity.site.id },
+            },
+            () => call.run(identity, body, path, query),
+          )
     return {
       status: 200,
       headers: call.method === 'GET' ? NOT_KEPT : JSON_TYPE,
-      body: JSON.stringify(await call.run(identity, body, path, queryOf(request.url))),
+      body: JSON.stringify(await done),
     }
   } catch (error) {
     return refuse(error, call.path, parts)

@@ -9,7 +9,7 @@ import type { Recipients } from './bus.ts'
  *              u, c: an event for a user's or for one connection
  *     16       a number in decimal, zeros in front: the stamp, the head, the second of the notice, or a version
  *     3        length of an id, then the id: of the left-out connection, or of who it is for (u: "USER CONNECTION", with
- *              the left-out one)
+ *              the left-out one). Of a traced event its trace follows, after a space (hub/trace.ts)
  */
 const VERSION = 0x31
 const STAMP_START = 2

@@ -2,6 +2,7 @@ import type { RedisAddress } from '../redis/address.ts'
 import { type MemoryBus, parseBus, redactBus } from './bus-url.ts'
 import { parseCidrs } from './cidrs.ts'
 import { type Listen, parseListen } from './listen.ts'
+import { parseOtlp } from './otlp-url.ts'
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
 export type LogLevel = (typeof LOG_LEVELS)[number]
@@ -114,6 +115,20 @@ export const VARIABLES = {
     expected: 'one of fatal, error, warn, info, debug, trace, silent',
     parse: text => LOG_LEVELS.find(level => level === text),
     help: 'How much is logged, as JSON lines on stdout: fatal, error, warn, info, debug, trace or silent.',
+  }),
+  otlp: {
+    name: 'THROUGHLINE_OTLP',
+    expected: 'an http or https URL such as http://127.0.0.1:4318',
+    parse: parseOtlp,
+    show: text => text.replace(/\/\/[^/]*@/, '//***@'),
+    help: 'Where traces are sent by OTLP over HTTP: the URL of an OpenTelemetry collector. Nothing is traced if not set.',
+  } as Variable<string>,
+  traceShare: required<number>({
+    name: 'THROUGHLINE_TRACE_SHARE',
+    default: '0.01',
+    expected: 'a number, 0 to 1',
+    parse: text => (/^(0|1|0?\.\d{1,9}|1\.0+)$/.test(text) ? Number(text) : undefined),
+    help: 'Which part of the calls and callbacks is traced whose origin does not say by traceparent: 0 to 1.',
   }),
   uwsBinary: optional({
     name: 'UWS_BINARY',

@@ -3,8 +3,6 @@ import type { HttpAnswer, HttpCalls, HttpRequest } from '../protocol/http.ts'
 import { send, wholeRequest } from './exchange.ts'
 import { Server, type ServerOptions } from './server.ts'
 
-/** What the hot calls read; reading all headers would cost more than the call. */
-const HOT_HEADERS = ['authorization', 'content-type', 'throughline-licence'] as const
 const NOTHING = Buffer.alloc(0)
 
 /**
@@ -40,7 +38,9 @@ export class HttpPort {
 
   #route(app: UWS.TemplatedApp): void {
     for (const [path, call] of this.#calls.hot) {
-      app.post(path, (response, request) => this.#take(response, hotRequest(path, request), call))
+      app.post(path, (response, request) =>
+        this.#take(response, hotRequest(path, request, this.#calls.hotHeaders), call),
+      )
     }
     app.any('/*', (response, request) =>
       this.#take(response, wholeRequest(request), whole => this.#calls.answer(whole)),
@@ -79,11 +79,11 @@ export class HttpPort {
   }
 }
 
-function hotRequest(path: string, request: UWS.HttpRequest): HttpRequest {
+function hotRequest(path: string, request: UWS.HttpRequest, names: readonly string[]): HttpRequest {
   const query = request.getQuery()
   const url = query === undefined || query === '' ? path : `${path}?${query}`
   const headers: Record<string, string> = {}
-  for (const name of HOT_HEADERS) {
+  for (const name of names) {
     const value = request.getHeader(name)
     if (value !== '') headers[name] = value
   }

@@ -3,9 +3,10 @@ import type { Notice, Revocations } from '../bus/notice.ts'
 import { after, every, type Cancel, type Clock } from '../lib/clock.ts'
 import { errorFacts, type Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
+import type { Tracing } from '../observe/tracing.ts'
 import { chainState, unknownState, type ChainState } from '../protocol/chain.ts'
 import { clientFrame, type ClientEvent, ownFrame } from '../protocol/encode.ts'
-import type { SiteId } from '../protocol/ids.ts'
+import type { ConnectionId, SiteId } from '../protocol/ids.ts'
 import { newEventId } from './event-id.ts'
 import type { JsonObject } from '../protocol/raw-json.ts'
 import { clientChainName, isChain, isUserTopic, siteOf, type Topic } from '../protocol/topic.ts'
@@ -15,6 +16,7 @@ import { gapForEra, type GapParts, resync, sendGaps } from './gaps.ts'
 import type { Outlet } from './outlet.ts'
 import { Pace } from './pace.ts'
 import { publish, type Published, type PublishRequest, type Seal } from './publish.ts'
+import { withoutTrace, withTrace } from './trace.ts'
 
 export interface HubOptions {
   readonly bus: Bus
@@ -22,6 +24,8 @@ export interface HubOptions {
   readonly metrics: Metrics
   readonly log: Log
   readonly seal: Seal
+  /** Undefined when nothing is traced. */
+  readonly tracing?: Tracing | undefined
 }
 
 /** Milliseconds until chains are compared again when that has failed though the bus is up. */
@@ -61,12 +65,17 @@ export class Hub implements BusListener {
   }
 
   /** Rejects with `bus_down`; then the same call with the same id is safe. */
-  async publish(site: SiteId, request: PublishRequest): Promise<Published> {
-    const { bus, clock, metrics, seal } = this.#options
-    const start = performance.now()
-    const published = await publish(bus, site, request, clock.now(), seal)
-    metrics.published('api', (performance.now() - start) / 1000)
-    return published
+  publish(site: SiteId, request: PublishRequest): Promise<Published> {
+    const { tracing } = this.#options
+    if (tracing === undefined) return this.#publish(site, request)
+    const span = { name: 'publish', kind: 'producer', facts: { site, type: request.type } } as const
+    return tracing.within(span, () => {
+      const { current } = tracing
+      return this.#publish(
+        site,
+        current === undefined ? request : { ...request, except: withTrace(request.except, current) },
+      )
+    })
   }
 
   /** Hands a client's event to others who are subscribed to the thread. Rejects with `bus_down`. */
@@ -127,9 +136,8 @@ export class Hub implements BusListener {
   // The bytes go out as they came (DESIGN §3): reading more than the bus frame's prefix here would cost every subscriber.
   deliver({ topic, stamp, except, frame }: Delivery): void {
     if (stamp > 0 && !this.#chains.advance(topic, stamp)) return
-    const outlet = this.#outlet!
-    if (except === undefined || !outlet.owns(except)) outlet.publish({ topic, frame, stamp })
-    else outlet.publish({ topic, frame, stamp, except, instead: stamp > 0 ? ownFrame(frame) : undefined })
+    if (except === undefined) this.#outlet!.publish({ topic, frame, stamp })
+    else this.#deliverMarked(topic, frame, stamp, except)
   }
 
   direct(topic: Topic, frame: Buffer, to: Recipients): void {
@@ -160,6 +168,28 @@ export class Hub implements BusListener {
 
   close(): void {
     this.#cancel()
+  }
+
+  async #publish(site: SiteId, request: PublishRequest): Promise<Published> {
+    const { bus, clock, metrics, seal } = this.#options
+    const start = performance.now()
+    const published = await publish(bus, site, request, clock.now(), seal)
+    metrics.published('api', (performance.now() - start) / 1000)
+    return published
+  }
+
+  /** Delivers an event that leaves out a connection, or is traced. */
+  #deliverMarked(topic: Topic, frame: Buffer, stamp: number, mark: ConnectionId): void {
+    const { tracing } = this.#options
+    const { except, trace } = withoutTrace(mark)
+    const outlet = this.#outlet!
+    const event =
+      except === undefined || !outlet.owns(except)
+        ? { topic, frame, stamp }
+        : { topic, frame, stamp, except, instead: stamp > 0 ? ownFrame(frame) : undefined }
+    if (tracing === undefined || trace === undefined) return outlet.publish(event)
+    const facts = { site: siteOf(topic), sockets: outlet.subscribers(topic) }
+    tracing.around({ name: 'deliver', kind: 'consumer', parent: trace, facts }, () => outlet.publish(event))
   }
 
   #state(topic: Topic, since: JsonObject): ChainState {

@@ -24,6 +24,8 @@ export interface HttpCalls {
   readonly bodyBytes: number
   /** Calls that come by the thousand: POST, by path. */
   readonly hot: ReadonlyMap<string, (request: HttpRequest) => Promise<HttpAnswer>>
+  /** What the hot calls read of the headers, by lower-case name: reading all would cost more than the call. */
+  readonly hotHeaders: readonly string[]
   /** Answers any other call. Never rejects. */
   answer(request: HttpRequest): Promise<HttpAnswer>
   /** Returns the answer to a body over `bodyBytes`. */

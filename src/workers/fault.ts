@@ -1,5 +1,6 @@
 import { CertificateError } from '../gateway/certificate.ts'
 import { UwsError } from '../gateway/uws.ts'
+import { TracingError } from '../observe/otlp.ts'
 import { TrustConfigError } from '../trust/trust.ts'
 
 /** Why a node cannot start, in a form that one process can tell another. */
@@ -23,7 +24,7 @@ export class CannotStart extends Error {
 /** Returns what the operator can be told of an error at the start, or undefined for a fault of ours. */
 export function faultOf(error: unknown): StartFault | undefined {
   if (error instanceof CannotStart) return error.fault
-  if (error instanceof TrustConfigError || error instanceof CertificateError) {
+  if (error instanceof TrustConfigError || error instanceof CertificateError || error instanceof TracingError) {
     return { variable: error.variable, message: error.message }
   }
   return error instanceof UwsError || isTaken(error) ? { message: error.message } : undefined

@@ -39,6 +39,7 @@ await t.test('only the sites or the operator keys must be set; all else has a de
     workers: 1,
     drainSeconds: 30,
     logLevel: 'info',
+    traceShare: 0.01,
   }
   t.strictSame(loadConfig(SITES), { ...defaults, sites: 'sites.json' })
   t.strictSame(loadConfig({ THROUGHLINE_OPERATOR_JWKS: 'jwks.json' }), { ...defaults, operatorJwks: 'jwks.json' })
@@ -69,6 +70,8 @@ await t.test('every variable is taken from the environment, and other programsâ€
       THROUGHLINE_TLS_KEY: 'key.pem',
       THROUGHLINE_DRAIN_SECONDS: '0',
       THROUGHLINE_LOG_LEVEL: 'silent',
+      THROUGHLINE_OTLP: 'http://127.0.0.1:4318',
+      THROUGHLINE_TRACE_SHARE: '0.5',
       UWS_BINARY: '/opt/uws',
     }),
     {
@@ -89,6 +92,8 @@ await t.test('every variable is taken from the environment, and other programsâ€
       tlsKey: 'key.pem',
       drainSeconds: 0,
       logLevel: 'silent',
+      otlp: 'http://127.0.0.1:4318/v1/traces',
+      traceShare: 0.5,
       uwsBinary: '/opt/uws',
     },
   )
@@ -112,6 +117,8 @@ await t.test('a wrong value is answered with the variable, what was expected and
     wrong('THROUGHLINE_LOG_LEVEL', 'INFO'),
     'expected one of fatal, error, warn, info, debug, trace, silent, found "INFO"',
   )
+  t.match(wrong('THROUGHLINE_TRACE_SHARE', '1.5'), 'expected a number, 0 to 1, found "1.5"')
+  t.match(wrong('THROUGHLINE_OTLP', 'collector:4318'), 'expected an http or https URL')
   const proxies = 'THROUGHLINE_TRUST_PROXY: expected none, or networks such as 10.0.0.0/8,2001:db8::/32, found'
   for (const text of [
     '10.0.0.0/33',
