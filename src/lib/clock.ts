@@ -38,6 +38,14 @@ export function sleep(ms: number): Promise<void> {
   return new Promise(resolve => setTimeout(resolve, ms))
 }
 
+/** Returns what `work` comes to, or `late` if that takes longer than `ms`. Keeps the process alive until then. */
+export function within<T>(ms: number, work: Promise<T>, late: T): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(resolve, ms, late)
+    work.then(resolve, reject).finally(() => clearTimeout(timer))
+  })
+}
+
 /** Resolves when what came in with this turn of the event loop has been handled: for work that is cheaper in batches. */
 export function endOfTick(): Promise<void> {
   return new Promise(resolve => setImmediate(resolve))

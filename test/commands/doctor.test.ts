@@ -4,6 +4,8 @@ import { chmodSync, readFileSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import t from 'tap'
 import { doctor } from '../../src/commands/doctor.ts'
+import type { Patient } from '../../src/commands/doctor/check.ts'
+import { make } from '../../src/commands/doctor/examine.ts'
 import { judgeFiles } from '../../src/commands/doctor/files.ts'
 import { queue } from '../../src/commands/doctor/software.ts'
 import { makeKey } from '../../src/commands/keys.ts'
@@ -81,6 +83,14 @@ await t.test('options that do not go together are refused', async t => {
   await misused(t, doctor, ['--url', 'ws://x', '--api', 'x'], '--api "x" is not an http or https URL')
   await misused(t, doctor, ['--site', 'A'], '--site "A" is not a site id')
   refused(t, await folder.run('doctor', '--site', 'acme', '--key', 'none.json'), 1, 'none.json')
+})
+
+await t.test('a check that hangs, or goes wrong, is a finding, and is bounded', async t => {
+  const patient = {} as Patient
+  const hanging = await make({ name: 'a', withinMs: 10, run: () => new Promise(() => {}) }, patient)
+  t.match(hanging, [{ check: 'a', finding: 'no_answer', says: 'no answer within 0.01 s' }])
+  const failing = await make({ name: 'b', run: () => Promise.reject(new Error('a slip')) }, patient)
+  t.match(failing, [{ check: 'b', finding: 'check_failed', says: 'a slip' }])
 })
 
 await t.test('a port is free, somebody else has it, or it cannot be had', async t => {

@@ -1,6 +1,6 @@
 import { CertificateError } from '../../gateway/certificate.ts'
 import type { Config } from '../../config/schema.ts'
-import { after, type Clock } from '../../lib/clock.ts'
+import { type Clock, within } from '../../lib/clock.ts'
 import { openServers, type RedisServers } from '../../redis/facts.ts'
 import { TrustConfigError } from '../../trust/trust.ts'
 import { type Check, found, type Options, type Patient, type Result } from './check.ts'
@@ -38,15 +38,10 @@ async function close(servers: () => Promise<RedisServers | undefined>): Promise<
 }
 
 /** Makes one check. Whatever becomes of it is a result: it must not hide those of the others. */
-async function make({ name, run, withinMs = WITHIN_MS }: Check, patient: Patient): Promise<Line[]> {
+export async function make({ name, run, withinMs = WITHIN_MS }: Check, patient: Patient): Promise<Line[]> {
   const late = [found('no_answer', `no answer within ${withinMs / 1000} s`)]
-  const results = await new Promise<readonly Result[]>(resolve => {
-    const cancel = after(withinMs, () => resolve(late))
-    void run(patient)
-      .catch((error: unknown) => [fault(error)])
-      .then(resolve)
-      .finally(cancel)
-  })
+  const work = run(patient).catch((error: unknown) => [fault(error)])
+  const results = await within<readonly Result[]>(withinMs, work, late)
   return results.map(result => Object.assign({ check: name }, result))
 }
 
