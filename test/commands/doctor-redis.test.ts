@@ -14,6 +14,9 @@ import { openFolder } from './throughline.ts'
 
 t.setTimeout(120_000)
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
+const PAGE = readFileSync(join(ROOT, 'docs/operate/doctor.md'), 'utf8')
+const [, RIGHTS = ''] = /^user throughline on >PASSWORD (.*)$/m.exec(PAGE) ?? []
+const [, CLUSTER_RIGHTS = ''] = /^A cluster needs `(.*)` beside these/m.exec(PAGE) ?? []
 const CHECKS = ['redis', 'latency', 'bus', 'clocks']
 const folder = await openFolder(t)
 const sites = folder.file('sites.json')
@@ -99,9 +102,7 @@ await t.test('a replica is not taken for its master', async t => {
 
 await t.test('a user without a right is told which, and the rights on the page are enough', async t => {
   const redis = await startRedis(t)
-  const page = readFileSync(join(ROOT, 'docs/operate/doctor.md'), 'utf8')
-  const [, rights = ''] = /^user throughline on >PASSWORD (.*)$/m.exec(page) ?? []
-  await redis.cli('ACL', 'SETUSER', 'relay', 'on', '>p', ...rights.split(' '))
+  await redis.cli('ACL', 'SETUSER', 'relay', 'on', '>p', ...RIGHTS.split(' '))
   const url = redis.url.replace('//', '//relay:p@')
   const whole = await withBus(url)
   t.strictSame(whole.names('bus'), [])
@@ -206,6 +207,12 @@ await t.test('a cluster is whole, or lacks a slot, or a master', async t => {
   )
   t.match(whole.says('cluster'), '16384 of 16384 slots are served by 3 masters')
   t.equal(whole.says('redis').match(/is Redis/g)?.length, 3)
+
+  const rights = `${RIGHTS} ${CLUSTER_RIGHTS}`.split(' ')
+  await Promise.all(masters.map(master => master.cli('ACL', 'SETUSER', 'relay', 'on', '>p', ...rights)))
+  const limited = await withBus(url.replace('://', '://relay:p@'))
+  t.strictSame([limited.names('redis'), limited.names('cluster'), limited.names('bus')], [[], [], []])
+  t.match(limited.says('bus'), 'comes back')
 
   await Promise.all(masters.map(master => master.cli('CLUSTER', 'DELSLOTS', 0)))
   const lacking = await withBus(url)
