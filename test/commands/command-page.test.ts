@@ -26,7 +26,9 @@ await t.test('the page tells every option of each command, and no other', async 
 })
 
 // These need open ports; e2e tests run them.
-const runnable = sections.filter(section => !['serve', 'publish', 'callback', 'callbacks', 'doctor', 'top'].includes(title(section)))
+const runnable = sections.filter(
+  section => !['serve', 'publish', 'callback', 'callbacks', 'doctor', 'top'].includes(title(section)),
+)
 
 await t.test('the examples work in the order of the page', async t => {
   for (const section of runnable) {
