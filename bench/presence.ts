@@ -47,9 +47,9 @@ class Onlooker {
   static async open(server: Running, user: number, thread: string): Promise<Onlooker> {
     const onlooker = new Onlooker()
     const socket = new WebSocket(`ws://127.0.0.1:${server.socketPort}/v1/ws`)
-    const [connect = ''] = server.joining(user, [thread])
+    const [connect] = server.joining(user, [thread])
     socket.on('open', () => {
-      socket.send(connect)
+      socket.send(String(connect))
       socket.send(JSON.stringify({ op: 'subscribe', threads: [thread], presence: true }))
     })
     socket.on('message', (data: Buffer) => onlooker.#take(data))

@@ -1,58 +1,90 @@
-import { summary } from './lib/statistics.ts'
+import { summary, type Summary } from './lib/statistics.ts'
 import { keeps, type Row, type Scenario, showBudget } from './scenarios.ts'
 
 /** The numbers of one run. */
 export type Result = Readonly<Record<string, number>>
 
-/** What the ceiling did and, next to it in time, what the other did. */
-export interface Pair {
-  readonly ceiling: Result
-  readonly other: Result
+/** What each contestant did next to the others in time, in their order: the ceiling, Throughline, peers. */
+export type Round = readonly Result[]
+
+const MEASURED = 1
+const FIRST_WIDTH = 46
+const WIDTH = 30
+const RATIO_WIDTH = 20
+
+export interface Line {
+  readonly key: string
+  readonly title: string
+  readonly values: readonly Summary[]
+  /** As they are shown, the medians. */
+  readonly shown: readonly string[]
+  /** Throughline's to each contestant's, its own left out; empty where comparing says nothing. */
+  readonly ratios: readonly (Summary | undefined)[]
+  readonly budget?: string
+  readonly kept?: boolean
 }
 
-const WIDTHS = [46, 32, 32, 22, 14]
+/** All that is known of a scenario, as it is written to a results file. */
+export interface Report {
+  readonly name: string
+  readonly title: string
+  readonly contestants: readonly string[]
+  readonly rounds: number
+  readonly lines: readonly Line[]
+}
 
-/** Returns the table of a scenario as text, and whether every budget was kept. */
-export function report(scenario: Scenario, pairs: readonly Pair[], other: string): { text: string; kept: boolean } {
-  const lines = [
-    `\n${scenario.title} (${pairs.length === 1 ? 'one pair of runs' : `${pairs.length} pairs of runs`})`,
-    line('', 'ceiling', other, 'ratio', 'budget'),
-  ]
-  let kept = true
-  for (const row of scenario.rows) {
-    const values = summary(pairs.map(pair => row.value(pair.other)))
-    const ratios = summary(pairs.map(pair => row.value(pair.other) / row.value(pair.ceiling)))
-    const verdict = row.budget === undefined || keeps(row.budget, ratios.median, values.median)
-    kept &&= verdict
-    lines.push(
-      line(
-        `  ${row.title}`,
-        spread(
-          row,
-          pairs.map(pair => row.value(pair.ceiling)),
-        ),
-        spread(
-          row,
-          pairs.map(pair => row.value(pair.other)),
-        ),
-        row.compared === true
-          ? `${ratios.median.toFixed(2)} (${ratios.least.toFixed(2)}–${ratios.most.toFixed(2)})`
-          : '',
-        row.budget === undefined ? '' : `${showBudget(row.budget, row)} ${verdict ? 'kept' : 'MISSED'}`,
-      ),
+export function reportOf(scenario: Scenario, contestants: readonly string[], rounds: readonly Round[]): Report {
+  const lines = scenario.rows.map(row => {
+    const of = (round: Round, who: number): number => row.value(round[who] ?? {})
+    const values = contestants.map((_, who) => summary(rounds.map(round => of(round, who))))
+    const ratios = contestants.map((_, who) =>
+      row.compared === true && who !== MEASURED
+        ? summary(rounds.map(round => of(round, MEASURED) / of(round, who)))
+        : undefined,
     )
-  }
-  return { text: lines.join('\n'), kept }
+    const line = { key: row.key, title: row.title, values, shown: values.map(({ median }) => row.show(median)), ratios }
+    if (row.budget === undefined) return line
+    const kept = keeps(row.budget, ratios[0]?.median ?? Number.NaN, values[MEASURED]?.median ?? Number.NaN)
+    return { ...line, budget: showBudget(row.budget, row), kept }
+  })
+  return { name: scenario.name, title: scenario.title, contestants, rounds: rounds.length, lines }
 }
 
-function spread(row: Row, values: readonly number[]): string {
-  const { median, least, most } = summary(values)
+/** Returns the table of a scenario as text. */
+export function tableOf(report: Report, rows: readonly Row[]): string {
+  const { contestants, rounds, title } = report
+  const others = contestants.flatMap((name, who) => (who === MEASURED ? [] : [`to ${name}`]))
+  const table = report.lines.map((line, i) =>
+    cells(
+      `  ${line.title}`,
+      line.values.map(value => spread(rows[i]!, value)),
+      line.ratios.flatMap((ratio, who) => (who === MEASURED ? [] : [ratio === undefined ? '' : times(ratio)])),
+      line.budget === undefined ? '' : `${line.budget} ${line.kept === true ? 'kept' : 'MISSED'}`,
+    ),
+  )
+  return [
+    `\n${title} (${rounds === 1 ? 'measured once' : `measured ${rounds} times each`})`,
+    cells('', contestants, others, 'budget'),
+    ...table,
+  ].join('\n')
+}
+
+function spread(row: Row, { median, least, most }: Summary): string {
   return `${row.show(median)} (${row.show(least)} – ${row.show(most)})`
 }
 
-function line(...cells: readonly string[]): string {
-  return cells
-    .map((cell, index) => cell.padEnd(WIDTHS[index] ?? 0))
+function times({ median, least, most }: Summary): string {
+  const digits = median < 10 ? 2 : 0
+  return `${median.toFixed(digits)} (${least.toFixed(digits)}–${most.toFixed(digits)})`
+}
+
+function cells(first: string, values: readonly string[], ratios: readonly string[], last: string): string {
+  return [
+    first.padEnd(FIRST_WIDTH),
+    ...values.map(value => value.padEnd(WIDTH)),
+    ...ratios.map(ratio => ratio.padEnd(RATIO_WIDTH)),
+    last,
+  ]
     .join(' ')
     .trimEnd()
 }

@@ -1,18 +1,28 @@
 import type { Contestant } from './lib/contestant.ts'
-import { type FanOutJob, openFanOut } from './load/fanout.ts'
+import { openBatch, openSmall, openUsers, type Many } from './load/many.ts'
+import { openFanOut, type Rate } from './load/fanout.ts'
+import { openGrowth } from './load/growth.ts'
 import { openLatency } from './load/latency.ts'
 import { openMemory } from './load/memory.ts'
 import type { Session } from './load/session.ts'
+import { openStorm } from './load/storm.ts'
+import { openTyping } from './load/typing.ts'
+import { count, kibibytes, micros, microsPerSecond, perSecond, share } from './units.ts'
 
 /** What DESIGN §15 asks of Throughline: a part of the ceiling's value, a multiple of it, or a value of its own. */
-export type Budget = { readonly atLeast: number } | { readonly atMost: number } | { readonly valueAtMost: number }
+export type Budget =
+  | { readonly atLeast: number }
+  | { readonly atMost: number }
+  | { readonly valueAtMost: number }
+  | { readonly valueAtLeast: number }
 
 /** One of the numbers that a run yields. */
 export interface Row {
+  readonly key: string
   readonly title: string
   readonly value: (result: Readonly<Record<string, number>>) => number
   readonly show: (value: number) => string
-  /** Whether the ratio of both says something: not for what only shows that a run was sound. */
+  /** Whether the ratio says something: not for what only shows that a run was sound. */
   readonly compared?: boolean
   readonly budget?: Budget
 }
@@ -23,20 +33,24 @@ export interface Scenario {
   readonly rows: readonly Row[]
   /** Whether a server can be measured only once, and costs so much time that one server of each is enough. */
   readonly once?: true
+  /** Whether `npm run bench` leaves it out unless it is asked for it. */
+  readonly more?: true
   open(contestant: Contestant): Promise<Session>
 }
 
-export const NAMES = ['fanout', 'single', 'redis', 'latency', 'memory', 'memory20'] as const
 const KIB = 1024
+const SHARES = [
+  row('server', 'core used by the server', share),
+  row('client', 'core used by the load client', share),
+  row('others', 'core used by others', share),
+]
 
 /** Returns all scenarios; `rate` is that of the one through Redis, in publishes per second. */
-export function scenarios(rate: number): readonly Scenario[] {
+export function scenarios(rate: Rate): readonly Scenario[] {
   return [
-    fanOutOf('fanout', 'Fan-out under overload: one thread, 1,000 sockets, 64 publishes in flight', 0.85, {
-      inFlight: 64,
-    }),
-    fanOutOf('single', 'The same, one publish at a time', 0.9, { inFlight: 1 }),
-    fanOutOf('redis', `Published on one node, delivered by another through Redis, at ${rate}/s`, 0.8, { rate }),
+    fanOutOf('fanout', 'Fan-out under overload: one thread, 1,000 sockets, 64 publishes in flight', 0.85, 64),
+    fanOutOf('single', 'The same, one publish at a time', 0.9, 1),
+    fanOutOf('redis', 'Published on one node, delivered by another through Redis, near the limit', 0.8, rate),
     {
       name: 'latency',
       title: 'Latency: 1,000 sockets in threads of 10, 500 publishes/s, request due to bytes received',
@@ -44,6 +58,7 @@ export function scenarios(rate: number): readonly Scenario[] {
       rows: [
         { ...row('p50', 'p50', micros), compared: true, budget: { atMost: 1.5 } },
         { ...row('p99', 'p99', micros), compared: true, budget: { atMost: 2.5 } },
+        { ...row('p999', 'p99.9', micros), compared: true },
         row('publishes', 'publishes', perSecond),
         row('server', 'core used by the server', share),
         row('client', 'core used by the load client (never idle)', share),
@@ -52,23 +67,51 @@ export function scenarios(rate: number): readonly Scenario[] {
     },
     memoryOf('memory', 'Memory of an idle connection in one thread', 1, 3.5 * KIB),
     memoryOf('memory20', 'Memory of an idle connection in 20 threads of 10 members', 20, 9 * KIB),
+    manyOf('small', '10,000 sockets in 5,000 threads of 2, one event a request', openSmall, { atLeast: 0.5 }),
+    manyOf('batch', 'The same in batches of 100', openBatch, { valueAtLeast: 150_000 }),
+    manyOf('users', 'Personal chains: 5,000 users, each event to 10 of them', openUsers),
+    {
+      name: 'typing',
+      title: 'Typing storm: 1,000 sockets in threads of 10, all of them send',
+      more: true,
+      open: openTyping,
+      rows: [...costing('sends', 'sends', perSecond), ...SHARES],
+    },
+    stormOf('storm', 'Connection storm: upgraded, token (HS256) verified, subscribed', 'HS256', { atLeast: 0.6 }),
+    stormOf('stormEdDSA', 'The same with EdDSA', 'EdDSA', { valueAtLeast: 4000 }),
+    {
+      name: 'presence',
+      title: 'Presence: 1,000 come to one thread, and all there are told',
+      more: true,
+      open: contestant => openStorm(contestant, { seen: true, connections: 1000 }),
+      rows: [...costing('connections', 'joins', perSecond), ...SHARES],
+    },
+    {
+      name: 'growth',
+      title: 'An idle connection among 100, 1,000, 10,000, in one thread',
+      more: true,
+      once: true,
+      open: openGrowth,
+      rows: [
+        { ...row('bytes1000', 'resident, per connection from 100 to 1,000', kibibytes), compared: true },
+        { ...row('bytes10000', 'resident, per connection from 1,000 to 10,000', kibibytes), compared: true },
+        row('cpu100', 'processor time at rest, 100', microsPerSecond),
+        row('cpu1000', 'processor time at rest, 1,000', microsPerSecond),
+        row('cpu10000', 'processor time at rest, 10,000', microsPerSecond),
+        { ...row('idle', '  per connection', microsPerSecond), compared: true, budget: { valueAtMost: 1 } },
+      ],
+    },
   ]
 }
 
-function fanOutOf(name: string, title: string, atLeast: number, job: FanOutJob): Scenario {
-  const twoNodes = 'rate' in job
+function fanOutOf(name: string, title: string, atLeast: number, job: number | Rate): Scenario {
+  const twoNodes = typeof job !== 'number'
   return {
     name,
     title,
-    open: contestant => openFanOut(contestant, job),
+    open: contestant => openFanOut(contestant, twoNodes ? { rate: job(contestant) } : { inFlight: job }),
     rows: [
-      { ...row('deliveries', 'deliveries', perSecond), compared: true, budget: { atLeast } },
-      {
-        title: 'deliveries per second of server time',
-        value: ({ deliveries = Number.NaN, server = Number.NaN }) => deliveries / server,
-        show: perSecond,
-        compared: true,
-      },
+      ...costing('deliveries', 'deliveries', perSecond, { atLeast }),
       row('publishes', 'publishes answered', perSecond),
       ...(twoNodes ? [row('kept', '  of those due', share)] : []),
       row('server', twoNodes ? 'core used by both nodes and Redis' : 'core used by the server', share),
@@ -77,6 +120,34 @@ function fanOutOf(name: string, title: string, atLeast: number, job: FanOutJob):
       row('others', 'core used by others', share),
     ],
   }
+}
+
+function manyOf(name: string, title: string, open: Many, budget?: Budget): Scenario {
+  return { name, title, more: true, open, rows: [...costing('events', 'events', perSecond, budget), ...SHARES] }
+}
+
+function stormOf(name: string, title: string, algorithm: 'HS256' | 'EdDSA', budget: Budget): Scenario {
+  return {
+    name,
+    title,
+    more: true,
+    open: contestant => openStorm(contestant, { algorithm, connections: 5000 }),
+    rows: [...costing('connections', 'connections', perSecond, budget), row('count', 'in a run', count), ...SHARES],
+  }
+}
+
+/** What is done in a second, and in a second of the server's processor time: that is what counts where the client is busy too. */
+function costing(key: string, title: string, show: Row['show'], budget?: Budget): Row[] {
+  return [
+    { ...row(key, title, show), compared: true, ...(budget === undefined ? {} : { budget }) },
+    {
+      key: `${key}PerCore`,
+      title: `${title} per second of server time`,
+      value: result => (result[key] ?? Number.NaN) / (result['server'] ?? Number.NaN),
+      show,
+      compared: true,
+    },
+  ]
 }
 
 function memoryOf(name: string, title: string, threads: number, valueAtMost: number): Scenario {
@@ -93,35 +164,18 @@ function memoryOf(name: string, title: string, threads: number, valueAtMost: num
 }
 
 function row(key: string, title: string, show: (value: number) => string): Row {
-  return { title, value: result => result[key] ?? Number.NaN, show }
+  return { key, title, value: result => result[key] ?? Number.NaN, show }
 }
 
 export function showBudget(budget: Budget, row: Row): string {
   if ('atLeast' in budget) return `≥ ${budget.atLeast} ×`
   if ('atMost' in budget) return `≤ ${budget.atMost} ×`
-  return `≤ ${row.show(budget.valueAtMost)}`
+  return 'valueAtMost' in budget ? `≤ ${row.show(budget.valueAtMost)}` : `≥ ${row.show(budget.valueAtLeast)}`
 }
 
-/** Tells whether the median ratio and the median value are within the budget. */
+/** Tells whether the median ratio to the ceiling and the median value are within the budget. */
 export function keeps(budget: Budget, ratio: number, value: number): boolean {
   if ('atLeast' in budget) return ratio >= budget.atLeast
   if ('atMost' in budget) return ratio <= budget.atMost
-  return value <= budget.valueAtMost
-}
-
-function perSecond(value: number): string {
-  if (value >= 1e6) return `${(value / 1e6).toFixed(2)} M/s`
-  return value >= 1e4 ? `${(value / 1e3).toFixed(0)} k/s` : `${value.toFixed(0)} /s`
-}
-
-function share(value: number): string {
-  return `${(value * 100).toFixed(0)} %`
-}
-
-function micros(value: number): string {
-  return `${value.toFixed(0)} µs`
-}
-
-function kibibytes(value: number): string {
-  return `${(value / KIB).toFixed(2)} KiB`
+  return 'valueAtMost' in budget ? value <= budget.valueAtMost : value >= budget.valueAtLeast
 }

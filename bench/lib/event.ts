@@ -9,7 +9,7 @@ export function dataAt(micros: number): string {
   return `"${String(Math.round(micros)).padStart(DIGITS, '0')}${PADDING}"`
 }
 
-/** Reads the moment out of a frame's bytes: `data` is the last member of both contestants' frames. */
+/** Reads the moment out of a frame's bytes: `data` is the last member of each contestant's frame. */
 export function momentIn(bytes: Buffer, end: number): number {
   let micros = 0
   const start = end - 1 - DATA_BYTES + 1
@@ -22,6 +22,22 @@ export function frameOf(thread: string, data: string): string {
   return (
     `{"op":"event","chain":"thread:${thread}","stamp":1700000000000001,"prev":1700000000000000,` +
     `"id":"AAAAAAAAAAAAAAAAAAAAAA","type":"message","thread":"${thread}","at":1700000000000,"data":${data}}`
+  )
+}
+
+/** The same with the users' chain, which is their own. */
+export function frameToUser(data: string): string {
+  return (
+    `{"op":"event","chain":"user","stamp":1700000000000001,"prev":1700000000000000,` +
+    `"id":"AAAAAAAAAAAAAAAAAAAAAA","type":"message","at":1700000000000,"data":${data}}`
+  )
+}
+
+/** What Throughline makes of a client's `send` with `{}` as data. */
+export function frameOfSend(thread: string): string {
+  return (
+    `{"op":"event","id":"AAAAAAAAAAAA.AAAAAAAAA","type":"typing","thread":"${thread}","at":1700000000000,` +
+    `"sender":{"user":"u1000","connection":"AAAAAAAAAAAA.AA"},"data":{}}`
   )
 }
 

@@ -3,15 +3,16 @@
  * server within a fraction of a millisecond, also while the receivers are busy with what came of the last publish.
  */
 import { isMainThread, Worker, workerData } from 'node:worker_threads'
-import { Publisher } from './publisher.ts'
+import { type Door, Publisher } from './publisher.ts'
 import { PUBLISHER_PAUSE_MS, takeTurns, until } from './turns.ts'
 
 interface Job {
-  readonly port: number
+  readonly door: Door
   readonly connections: number
   /** A request that causes little work, see Publisher. */
   readonly greeting: Uint8Array
-  readonly request: Uint8Array
+  /** These are sent by turns, from run to run. */
+  readonly requests: readonly Uint8Array[]
   /** Publishes per second in an open loop; without it a closed loop on all connections. */
   readonly rate?: number
 }
@@ -79,32 +80,34 @@ export class PublisherThread {
 
 async function work(job: Job, shared: Int32Array): Promise<void> {
   const greeting = Buffer.from(job.greeting)
-  await Publisher.warm(job.port, greeting)
+  const requests = job.requests.map(bytes => Buffer.from(bytes))
+  let turn = 0
+  const next = (): Buffer => requests[turn++ % requests.length] ?? greeting
+  await Publisher.warm(job.door, greeting)
   for (;;) {
     Atomics.store(shared, STATE, PAUSED)
     // Asleep until told to go: a paused publisher must not cost the other contestant's receivers anything.
     Atomics.wait(shared, STATE, PAUSED)
     // Fresh connections each time: a server may have closed what idled (uWebSockets does so after 10 s).
-    const publisher = await Publisher.open(job.port, job.connections, greeting)
-    await run(job, publisher, shared)
+    const publisher = await Publisher.open(job.door, job.connections, greeting)
+    await run(job, next, publisher, shared)
     publisher.close()
   }
 }
 
 /** Publishes until told to pause, and returns when all is answered. */
-function run({ connections, request: bytes, rate }: Job, publisher: Publisher, shared: Int32Array): Promise<void> {
-  const request = Buffer.from(bytes)
+function run({ connections, rate }: Job, next: () => Buffer, publisher: Publisher, shared: Int32Array): Promise<void> {
   const before = { answered: Atomics.load(shared, ANSWERED), due: Atomics.load(shared, DUE) }
   const start = performance.now()
   let due = 0
-  if (rate === undefined) publisher.saturate(connections, () => request)
+  if (rate === undefined) publisher.saturate(connections, next)
   return new Promise(resolve => {
     const stop = takeTurns(PUBLISHER_PAUSE_MS, () => {
       if (publisher.fault !== undefined) throw publisher.fault
       const going = Atomics.load(shared, STATE) === GOING
       if (!going) publisher.pause()
       else if (rate !== undefined)
-        for (const now = performance.now(); start + (due * 1000) / rate <= now; due++) publisher.publish(request)
+        for (const now = performance.now(); start + (due * 1000) / rate <= now; due++) publisher.publish(next())
       Atomics.store(shared, DUE, before.due + due)
       Atomics.store(shared, ANSWERED, before.answered + publisher.answered)
       if (going || publisher.open > 0) return

@@ -1,21 +1,46 @@
 /** Publishes over keep-alive HTTP connections with requests that were prepared as bytes: it shares the receivers' core. */
 import { connect, type Socket } from 'node:net'
+import type { Running } from './contestant.ts'
 import { until } from './turns.ts'
 
 const CHUNK = Buffer.allocUnsafe(64 * 1024)
 const GREETINGS = 5000
 
+/** Where to publish, and whether a connection may be used again. */
+export type Door = Pick<Running, 'apiPort' | 'keepsAlive'>
+
 class Caller {
-  readonly #socket: Socket
+  readonly #door: Door
   readonly #answered: (caller: Caller) => void
   readonly #fail: (error: Error) => void
+  #socket: Socket
+  #used = false
   #answer = ''
 
-  constructor(port: number, answered: (caller: Caller) => void, fail: (error: Error) => void) {
+  constructor(door: Door, answered: (caller: Caller) => void, fail: (error: Error) => void) {
+    this.#door = door
     this.#answered = answered
     this.#fail = fail
-    this.#socket = connect({
-      port,
+    this.#socket = this.#connect()
+  }
+
+  call(request: Buffer): void {
+    if (this.#used && !this.#door.keepsAlive) {
+      this.close()
+      this.#socket = this.#connect()
+    }
+    this.#used = true
+    this.#socket.write(request)
+  }
+
+  close(): void {
+    this.#socket.removeAllListeners('close')
+    this.#socket.resetAndDestroy()
+  }
+
+  #connect(): Socket {
+    return connect({
+      port: this.#door.apiPort,
       host: '127.0.0.1',
       noDelay: true,
       onread: {
@@ -26,17 +51,10 @@ class Caller {
         },
       },
     })
-    this.#socket.on('error', fail)
-    this.#socket.on('close', () => fail(new Error('the server closed a publisher connection')))
-  }
-
-  call(request: Buffer): void {
-    this.#socket.write(request)
-  }
-
-  close(): void {
-    this.#socket.removeAllListeners('close')
-    this.#socket.resetAndDestroy()
+      .on('error', this.#fail)
+      .on('close', () => {
+        if (this.#door.keepsAlive) this.#fail(new Error('the server closed a publisher connection'))
+      })
   }
 
   #read(text: string): void {
@@ -60,10 +78,10 @@ export class Publisher {
   readonly #waiting: Buffer[] = []
   #refill: (() => Buffer) | undefined
 
-  private constructor(port: number, connections: number) {
+  private constructor(door: Door, connections: number) {
     for (let i = 0; i < connections; i++) {
       const caller = new Caller(
-        port,
+        door,
         free => this.#onAnswer(free),
         error => {
           this.fault ??= error
@@ -78,8 +96,8 @@ export class Publisher {
    * Opens connections and greets the server, at least once on each, with requests that cause little work: Node accepts
    * one connection per round of its event loop, so under load it would take seconds until all of them count.
    */
-  static async open(port: number, connections: number, greeting: Buffer, greetings = connections): Promise<Publisher> {
-    const publisher = new Publisher(port, connections)
+  static async open(door: Door, connections: number, greeting: Buffer, greetings = connections): Promise<Publisher> {
+    const publisher = new Publisher(door, connections)
     publisher.saturate(connections, () => greeting)
     await until('the server was greeted', () => publisher.answered >= greetings || publisher.fault !== undefined)
     publisher.pause()
@@ -92,8 +110,8 @@ export class Publisher {
    * A server in JavaScript is slow until its code is compiled, which at 100 publishes a second would take longer than
    * we measure: this makes it work for a moment.
    */
-  static async warm(port: number, greeting: Buffer): Promise<void> {
-    const publisher = await Publisher.open(port, 1, greeting, GREETINGS)
+  static async warm(door: Door, greeting: Buffer): Promise<void> {
+    const publisher = await Publisher.open(door, 1, greeting, GREETINGS)
     publisher.close()
   }
 

@@ -4,16 +4,19 @@
  * events of a run have the same size. A chunk that does not fit (a ping between events) is walked frame by frame.
  */
 import { connect, type Socket } from 'node:net'
+import type { Running, Turn } from './contestant.ts'
 
 const CHUNK = Buffer.allocUnsafe(256 * 1024)
 const MASK = [0x5a, 0x17, 0xc3, 0x68] as const
 const PONG = 0xa
+/** An event in any of the contestants' languages. */
+const EVENT = /^(\{"op":"event"|\{"event":"(?!pusher)|42\["message")/
 
 const HANDSHAKE =
-  'GET /v1/ws HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
+  ' HTTP/1.1\r\nHost: bench\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n' +
   'Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n'
 
-/** Frames of this many bytes of payload are events; `onEvent`, where given, sees each of them. */
+/** Frames of this many bytes of payload are events, with 0 none are; `onEvent`, where given, sees each of them. */
 export interface Expected {
   readonly payload: number
   readonly onEvent?: (bytes: Buffer, start: number, end: number) => void
@@ -32,9 +35,11 @@ export class Receiver {
   #upgraded = false
   #wake: (() => void) | undefined
   readonly #answers: string[] = []
+  readonly #ping: Running['ping']
   fault: Error | undefined
 
-  private constructor(port: number, expected: Expected) {
+  private constructor({ socketPort: port, ping }: Running, expected: Expected) {
+    this.#ping = ping
     this.#expected = expected
     this.#frame = expected.payload + headerLength(expected.payload)
     this.#fast = expected.onEvent === undefined
@@ -54,18 +59,39 @@ export class Receiver {
     this.#socket.on('close', () => this.#fail(new Error('the server closed a socket')))
   }
 
-  /** Opens a socket and has the given conversation: each frame is sent when the one before was answered. */
-  static async open(port: number, expected: Expected, frames: readonly string[], answer: RegExp): Promise<Receiver> {
-    const receiver = new Receiver(port, expected)
-    receiver.#socket.write(HANDSHAKE)
+  /** Opens a socket and has the given conversation: each turn is taken when the one before was answered. */
+  static async open(server: Running, expected: Expected, turns: readonly Turn[]): Promise<Receiver> {
+    const receiver = new Receiver(server, expected)
+    receiver.#socket.write(`GET ${server.path}${HANDSHAKE}`)
     await receiver.#until(() => receiver.#upgraded)
-    for (const frame of frames) {
-      receiver.#socket.write(masked(0x1, Buffer.from(frame)))
-      await receiver.#until(() => receiver.#answers.length > 0)
-      const text = receiver.#answers.shift() ?? ''
-      if (!answer.test(text)) throw new Error(`unexpected answer: ${text.slice(0, 200)}`)
+    let said = ''
+    for (const turn of turns) {
+      const text = typeof turn === 'string' ? turn : turn(said)
+      if (text !== '') receiver.write(frameOfText(text))
+      said = await receiver.next()
+      if (!server.answer.test(said)) throw new Error(`unexpected answer: ${said.slice(0, 200)}`)
     }
     return receiver
+  }
+
+  /** Returns the next text that is neither an event nor a heartbeat. */
+  async next(): Promise<string> {
+    await this.#until(() => this.#answers.length > 0)
+    return this.#answers.shift() ?? ''
+  }
+
+  /** Sends frames that are ready. */
+  write(frames: Buffer): void {
+    this.#socket.write(frames)
+  }
+
+  /** Leaves what comes to the kernel until `resume`: then the load client costs nothing but what it sends. */
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
   }
 
   close(): void {
@@ -140,7 +166,7 @@ export class Receiver {
 
   #isEvent(bytes: Buffer, at: number): boolean {
     const { payload } = this.#expected
-    if (bytes[at] !== 0x81) return false
+    if (bytes[at] !== 0x81 || payload === 0) return false
     if (payload < 126) return bytes[at + 1] === payload
     return bytes[at + 1] === 126 && bytes[at + 2] === payload >> 8 && bytes[at + 3] === (payload & 0xff)
   }
@@ -157,10 +183,15 @@ export class Receiver {
     const text = bytes.toString('utf8', start, end)
     if (opcode === 0x9) this.#socket.write(masked(PONG, bytes.subarray(start, end)))
     else if (opcode !== 0x1) this.#fail(new Error(`the server closed a socket: ${text.slice(2)}`))
-    else if (text.startsWith('{"op":"event"')) this.#fail(new Error(`an event of another size: ${text}`))
-    else if (!text.startsWith('{"op":"ping"')) this.#answers.push(text)
+    else if (this.#ping !== undefined && text.startsWith(this.#ping.is)) this.#pong()
+    else if (this.#expected.payload > 0 && EVENT.test(text)) this.#fail(new Error(`an event of another size: ${text}`))
+    else this.#answers.push(text)
     this.#wake?.()
     return end
+  }
+
+  #pong(): void {
+    if (this.#ping?.pong !== undefined) this.write(frameOfText(this.#ping.pong))
   }
 
   #upgrade(bytes: Buffer): void {
@@ -175,6 +206,11 @@ export class Receiver {
     this.#wake?.()
     this.#walk(rest, 0, rest.length)
   }
+}
+
+/** Returns a client's text frame. */
+export function frameOfText(text: string): Buffer {
+  return masked(0x1, Buffer.from(text))
 }
 
 function headerLength(payload: number): number {

@@ -11,13 +11,12 @@ export async function open(
   expected: Expected,
   [from, to]: readonly [from: number, to: number],
   threadsOf: (user: number) => string[],
+  joining: Running['joining'] = server.joining,
 ): Promise<Receiver[]> {
   const receivers: Receiver[] = []
   for (let user = from; user < to; user += AT_ONCE) {
     const batch = Array.from({ length: Math.min(AT_ONCE, to - user) }, (_, index) => user + index)
-    const opening = batch.map(member =>
-      Receiver.open(server.socketPort, expected, server.joining(member, threadsOf(member)), server.answer),
-    )
+    const opening = batch.map(member => Receiver.open(server, expected, joining(member, threadsOf(member))))
     receivers.push(...(await Promise.all(opening)))
   }
   return receivers

@@ -3,7 +3,7 @@
  * many deliveries a second arrive? All servers share one core: two nodes and a Redis get no more than one node gets.
  */
 import { type Contestant, end } from '../lib/contestant.ts'
-import { dataAt, frameOf } from '../lib/event.ts'
+import { dataAt } from '../lib/event.ts'
 import { startRedis } from '../lib/processes.ts'
 import { PublisherThread } from '../lib/publisher-thread.ts'
 import { measureShares } from '../lib/shares.ts'
@@ -36,16 +36,19 @@ export type FanOut = {
 /** A closed loop with so many publishes in flight on one node, or a fixed rate per second through two nodes and Redis. */
 export type FanOutJob = { readonly inFlight: number } | { readonly rate: number }
 
+/** Returns the rate for a contestant: near what it can do. */
+export type Rate = (contestant: Contestant) => number
+
 export async function openFanOut(contestant: Contestant, job: FanOutJob): Promise<Session> {
   const redis = 'rate' in job ? await startRedis() : undefined
   const server = await contestant.start(redis?.address)
   const processes = [...(redis === undefined ? [] : [redis.child]), ...server.nodes]
   const data = dataAt(0)
-  const receivers = await open(server, { payload: frameOf(THREAD, data).length }, [0, SOCKETS], () => [THREAD])
+  const receivers = await open(server, { payload: server.frame(THREAD, data).length }, [0, SOCKETS], () => [THREAD])
   const publisher = await PublisherThread.open({
-    port: server.apiPort,
+    door: { apiPort: server.apiPort, keepsAlive: server.keepsAlive },
     greeting: server.publishing(NOBODY, data),
-    request: server.publishing(THREAD, data),
+    requests: [server.publishing(THREAD, data)],
     ...('rate' in job ? { rate: job.rate, connections: RATE_CONNECTIONS } : { connections: job.inFlight }),
   })
 

@@ -3,7 +3,7 @@
  * have been sent, to the bytes in the receiver's hands. A server that stalls is charged for all that waits meanwhile.
  */
 import { type Contestant, end } from '../lib/contestant.ts'
-import { dataAt, frameOf, momentIn } from '../lib/event.ts'
+import { dataAt, momentIn } from '../lib/event.ts'
 import { Publisher } from '../lib/publisher.ts'
 import { measureShares } from '../lib/shares.ts'
 import { quantile } from '../lib/statistics.ts'
@@ -24,6 +24,7 @@ export type Latency = {
   /** Microseconds. */
   readonly p50: number
   readonly p99: number
+  readonly p999: number
   readonly publishes: number
   readonly server: number
   readonly client: number
@@ -38,10 +39,10 @@ export async function openLatency(contestant: Contestant): Promise<Session> {
     const moment = momentIn(bytes, end)
     if (moment >= from) samples.push(performance.now() * 1000 - moment)
   }
-  const expected = { payload: frameOf(threadOf(0), dataAt(0)).length, onEvent }
+  const expected = { payload: server.frame(threadOf(0), dataAt(0)).length, onEvent }
   const receivers = await open(server, expected, [0, SOCKETS], user => [threadOf(Math.floor(user / MEMBERS))])
   const greeting = server.publishing(NOBODY, dataAt(0))
-  await Publisher.warm(server.apiPort, greeting)
+  await Publisher.warm(server, greeting)
 
   const published = THREADS.map(() => 0)
   let turn = 0
@@ -52,7 +53,7 @@ export async function openLatency(contestant: Contestant): Promise<Session> {
   }
 
   async function measure(seconds: number): Promise<Latency> {
-    const publisher = await Publisher.open(server.apiPort, CONNECTIONS, greeting)
+    const publisher = await Publisher.open(server, CONNECTIONS, greeting)
     const start = performance.now()
     const total = Math.round((seconds * 1000) / INTERVAL_MS)
     let due = 0
@@ -74,6 +75,7 @@ export async function openLatency(contestant: Contestant): Promise<Session> {
     return {
       p50: quantile(sorted, 0.5),
       p99: quantile(sorted, 0.99),
+      p999: quantile(sorted, 0.999),
       publishes: due / elapsed,
       server: servers[0] ?? 0,
       client,

@@ -48,7 +48,7 @@ export async function openMemory(contestant: Contestant, threads: number): Promi
 }
 
 /** Waits until the resident memory stands still, and returns it. */
-async function settled(node: Child): Promise<number> {
+export async function settled(node: Child): Promise<number> {
   let last = node.residentBytes()
   let still = 0
   for (let second = 0; second < AT_MOST_SECONDS && still < STILL_SECONDS; second++) {

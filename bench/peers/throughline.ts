@@ -1,10 +1,10 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { createHmac, generateKeyPairSync, type KeyObject, randomBytes, sign as signBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Contestant, Running } from '../lib/contestant.ts'
-import { post } from '../lib/event.ts'
+import type { Algorithm, Contestant, Running, Turn } from '../lib/contestant.ts'
+import { frameOf, frameToUser, post } from '../lib/event.ts'
 import { Child, listening } from '../lib/processes.ts'
 
 const CLI = fileURLToPath(new URL('../../src/cli.js', import.meta.url))
@@ -15,25 +15,42 @@ const directory = mkdtempSync(join(tmpdir(), 'throughline-bench-'))
 let siteFiles = 0
 process.on('exit', () => rmSync(directory, { recursive: true, force: true }))
 
+/** A client of the typing storm sends as much as it can, which no site allows unless it is told to. */
+const LIMITS = { frames_per_second: 1e9, frames_burst: 1e9, send_per_second: 1e9 }
+
 /** The relay as an operator starts it: one node on the memory bus, or two nodes with Redis. */
 export const throughline: Contestant = {
   name: 'Throughline',
-  async start(redis) {
-    const secret = randomBytes(32)
-    const sites = writeSites(secret)
+  tryAt: 5000,
+  async start(redis, algorithm = 'HS256') {
+    const key = algorithm === 'HS256' ? randomBytes(32) : generateKeyPairSync('ed25519').privateKey
+    const sites = writeSites(key, LIMITS)
     const a = await startNode(sites, redis ?? 'memory')
     const b = redis === undefined ? a : await startNode(sites, redis)
     const nodes = a === b ? [a.node] : [a.node, b.node]
-    return { nodes, apiPort: a.apiPort, socketPort: b.socketPort, ...dialect(secret) }
+    return { nodes, apiPort: a.apiPort, socketPort: b.socketPort, ...dialect(key) }
   },
 }
 
+/** A secret, or the private half of an Ed25519 key. */
+type Key = Buffer | KeyObject
+
 /** Writes the site file, with the limits given, and returns its path. */
-export function writeSites(secret: Buffer, limits: Record<string, number> = {}): string {
+export function writeSites(key: Key, limits: Record<string, number> = {}): string {
   const sites = join(directory, `sites-${++siteFiles}.json`)
-  const keys = [{ kty: 'oct', kid: 'k', alg: 'HS256', k: secret.toString('base64url') }]
+  const jwk = Buffer.isBuffer(key) ? { kty: 'oct', k: key.toString('base64url') } : publicHalf(key)
+  const keys = [{ ...jwk, kid: 'k', alg: algorithmOf(key) }]
   writeFileSync(sites, JSON.stringify({ [SITE]: { keys, origins: [], limits } }))
   return sites
+}
+
+function publicHalf(key: KeyObject): object {
+  const { kty, crv, x } = key.export({ format: 'jwk' })
+  return { kty, crv, x }
+}
+
+function algorithmOf(key: Key): Algorithm {
+  return Buffer.isBuffer(key) ? 'HS256' : 'EdDSA'
 }
 
 export interface StartedNode {
@@ -64,25 +81,53 @@ export async function startNode(
   return { node, socketPort, apiPort, adminPort }
 }
 
-function dialect(secret: Buffer): Pick<Running, 'answer' | 'joining' | 'publishing'> {
-  const authorization = `Authorization: Bearer ${sign(secret, { aud: 'throughline:api' })}\r\n`
+function dialect(key: Key): Omit<Running, 'nodes' | 'apiPort' | 'socketPort'> {
+  const authorization = `Authorization: Bearer ${sign(key, { aud: 'throughline:api' })}\r\n`
+  const joining = (user: number, threads: readonly string[], more: object): Turn[] => {
+    const rights = Object.fromEntries(threads.map(thread => [thread, ['read', 'send', 'presence']]))
+    const token = sign(key, { aud: 'throughline', sub: userId(user), threads: rights })
+    return [
+      JSON.stringify({ op: 'connect', id: 1, token }),
+      JSON.stringify({ op: 'subscribe', id: 2, threads, ...more }),
+    ]
+  }
   return {
+    path: '/v1/ws',
+    keepsAlive: true,
     answer: /^\{"op":"(connected","id":1,|subscribed","id":2,(?!.*"refused"))/,
-    joining(user, threads) {
-      const rights = Object.fromEntries(threads.map(thread => [thread, ['read', 'presence']]))
-      const token = sign(secret, { aud: 'throughline', sub: `u${user}`, threads: rights })
-      return [JSON.stringify({ op: 'connect', id: 1, token }), JSON.stringify({ op: 'subscribe', id: 2, threads })]
+    ping: { is: '{"op":"ping"' },
+    joining: (user, threads) => joining(user, threads, {}),
+    joiningSeen: (user, threads) => joining(user, threads, { presence: true }),
+    publishing: (thread, data) => post('/v1/publish', authorization, event(thread, data)),
+    frame: frameOf,
+    publishingTo(users, data) {
+      const to = JSON.stringify(users.map(userId))
+      return post('/v1/publish', authorization, `{"to":{"users":${to}},"type":"message","data":${data}}`)
     },
-    publishing: (thread, data) =>
-      post('/v1/publish', authorization, `{"to":{"thread":"${thread}"},"type":"message","data":${data}}`),
+    frameTo: (_user, data) => frameToUser(data),
+    publishingAll: (threads, data) =>
+      post('/v1/publish/batch', authorization, `{"events":[${threads.map(thread => event(thread, data)).join()}]}`),
+    sending: thread => `{"op":"send","thread":"${thread}","type":"typing","data":{}}`,
   }
 }
 
+function event(thread: string, data: string): string {
+  return `{"to":{"thread":"${thread}"},"type":"message","data":${data}}`
+}
+
+function userId(user: number): string {
+  return `u${user}`
+}
+
 /** Returns a JWT: signed by hand, so that the bench proves nothing with the library that it measures. */
-export function sign(secret: Buffer, claims: Record<string, unknown>): string {
+export function sign(key: Key, claims: Record<string, unknown>): string {
   const iat = Math.floor(Date.now() / 1000)
-  const text = `${part({ alg: 'HS256', kid: 'k' })}.${part({ iss: SITE, iat, exp: iat + TOKEN_SECONDS, ...claims })}`
-  return `${text}.${createHmac('sha256', secret).update(text).digest('base64url')}`
+  const head = part({ alg: algorithmOf(key), kid: 'k' })
+  const text = `${head}.${part({ iss: SITE, iat, exp: iat + TOKEN_SECONDS, ...claims })}`
+  const signature = Buffer.isBuffer(key)
+    ? createHmac('sha256', key).update(text).digest()
+    : signBytes(null, Buffer.from(text), key)
+  return `${text}.${signature.toString('base64url')}`
 }
 
 function part(value: unknown): string {
