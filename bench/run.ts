@@ -9,6 +9,7 @@ import { pinSelf } from './lib/processes.ts'
 import { measureShares } from './lib/shares.ts'
 import { sleep } from './lib/turns.ts'
 import { openFanOut, SOCKETS } from './load/fanout.ts'
+import type { Session } from './load/session.ts'
 import { ceiling } from './peers/bare.ts'
 import { installPeers } from './peers/installed.ts'
 import { socketIo } from './peers/socket-io.ts'
@@ -116,25 +117,37 @@ async function play(scenario: Scenario, contestants: readonly Contestant[]): Pro
   }
   const rounds: Round[] = []
   for (let round = 0; round < positive('rounds'); round++) {
-    const sessions = []
-    for (const contestant of contestants) sessions.push(await scenario.open(contestant))
-    for (let left = positive('pairs'); left > 0; ) {
-      await quiet()
-      const start = performance.now()
-      const results: Result[] = []
-      for (let i = 0; i < sessions.length; i++) {
-        const who = (i + left) % sessions.length
-        results[who] = await sessions[who]!.measure(seconds)
-      }
-      if (patienceMs > 0 && Math.max(...results.map(({ others = 0 }) => others)) > OTHERS_AT_MOST) {
-        patienceMs -= performance.now() - start
-        continue
-      }
-      left -= 1
-      rounds.push(results)
+    if (!scenario.alone) rounds.push(...(await playRound(scenario, contestants, seconds)))
+    else {
+      const each: Round[][] = []
+      for (const contestant of contestants) each.push(await playRound(scenario, [contestant], seconds))
+      rounds.push(...each[0]!.map((_, turn) => each.map(results => results[turn]![0]!)))
     }
-    await Promise.all(sessions.map(session => session.close()))
   }
+  return rounds
+}
+
+/** Starts the servers, measures each so many times, and returns what they did in each turn. */
+async function playRound(scenario: Scenario, contestants: readonly Contestant[], seconds: number): Promise<Round[]> {
+  const rounds: Round[] = []
+  const sessions: Session[] = []
+  for (const contestant of contestants) sessions.push(await scenario.open(contestant))
+  for (let left = positive('pairs'); left > 0; ) {
+    await quiet()
+    const start = performance.now()
+    const results: Result[] = []
+    for (let i = 0; i < sessions.length; i++) {
+      const who = (i + left) % sessions.length
+      results[who] = await sessions[who]!.measure(seconds)
+    }
+    if (patienceMs > 0 && Math.max(...results.map(({ others = 0 }) => others)) > OTHERS_AT_MOST) {
+      patienceMs -= performance.now() - start
+      continue
+    }
+    left -= 1
+    rounds.push(results)
+  }
+  await Promise.all(sessions.map(session => session.close()))
   return rounds
 }
 

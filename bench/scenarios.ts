@@ -1,5 +1,5 @@
 import type { Contestant } from './lib/contestant.ts'
-import { openBatch, openSmall, openUsers, type Many } from './load/many.ts'
+import { openBatch, openBatchOfOne, openSmall, openUsers, type Many } from './load/many.ts'
 import { openFanOut, type Rate } from './load/fanout.ts'
 import { openGrowth } from './load/growth.ts'
 import { openLatency } from './load/latency.ts'
@@ -7,7 +7,7 @@ import { openMemory } from './load/memory.ts'
 import type { Session } from './load/session.ts'
 import { openStorm } from './load/storm.ts'
 import { openTyping } from './load/typing.ts'
-import { count, kibibytes, micros, microsPerSecond, perSecond, share } from './units.ts'
+import { kibibytes, micros, microsPerSecond, perSecond, share } from './units.ts'
 
 /** What DESIGN §15 asks of Throughline: a part of the ceiling's value, a multiple of it, or a value of its own. */
 export type Budget =
@@ -33,6 +33,8 @@ export interface Scenario {
   readonly rows: readonly Row[]
   /** Whether a server can be measured only once, and costs so much time that one server of each is enough. */
   readonly once?: true
+  /** Whether so many sockets are open that contestants must be there one after the other: then they take turns by rounds. */
+  readonly alone?: true
   /** Whether `npm run bench` leaves it out unless it is asked for it. */
   readonly more?: true
   open(contestant: Contestant): Promise<Session>
@@ -68,7 +70,8 @@ export function scenarios(rate: Rate): readonly Scenario[] {
     memoryOf('memory', 'Memory of an idle connection in one thread', 1, 3.5 * KIB),
     memoryOf('memory20', 'Memory of an idle connection in 20 threads of 10 members', 20, 9 * KIB),
     manyOf('small', '10,000 sockets in 5,000 threads of 2, one event a request', openSmall, { atLeast: 0.5 }),
-    manyOf('batch', 'The same in batches of 100', openBatch, { valueAtLeast: 150_000 }),
+    manyOf('batch', 'The same in batches of 100', openBatch),
+    manyOf('batch1', 'The same, each batch in one thread', openBatchOfOne, { valueAtLeast: 150_000 }),
     manyOf('users', 'Personal chains: 5,000 users, each event to 10 of them', openUsers),
     {
       name: 'typing',
@@ -123,7 +126,14 @@ function fanOutOf(name: string, title: string, atLeast: number, job: number | Ra
 }
 
 function manyOf(name: string, title: string, open: Many, budget?: Budget): Scenario {
-  return { name, title, more: true, open, rows: [...costing('events', 'events', perSecond, budget), ...SHARES] }
+  return {
+    name,
+    title,
+    more: true,
+    alone: true,
+    open,
+    rows: [...costing('events', 'events', perSecond, budget), ...SHARES],
+  }
 }
 
 function stormOf(name: string, title: string, algorithm: 'HS256' | 'EdDSA', budget: Budget): Scenario {
@@ -132,20 +142,22 @@ function stormOf(name: string, title: string, algorithm: 'HS256' | 'EdDSA', budg
     title,
     more: true,
     open: contestant => openStorm(contestant, { algorithm, connections: 5000 }),
-    rows: [...costing('connections', 'connections', perSecond, budget), row('count', 'in a run', count), ...SHARES],
+    // The ceiling has its clients connected faster than they can be opened: only its own time tells what it can do.
+    rows: [...costing('connections', 'connections', perSecond, undefined, budget), ...SHARES],
   }
 }
 
 /** What is done in a second, and in a second of the server's processor time: that is what counts where the client is busy too. */
-function costing(key: string, title: string, show: Row['show'], budget?: Budget): Row[] {
+function costing(key: string, title: string, show: Row['show'], budget?: Budget, perCore?: Budget): Row[] {
   return [
-    { ...row(key, title, show), compared: true, ...(budget === undefined ? {} : { budget }) },
+    { ...row(key, title, show), compared: true, ...(budget && { budget }) },
     {
       key: `${key}PerCore`,
       title: `${title} per second of server time`,
       value: result => (result[key] ?? Number.NaN) / (result['server'] ?? Number.NaN),
       show,
       compared: true,
+      ...(perCore && { budget: perCore }),
     },
   ]
 }

@@ -21,7 +21,3 @@ export function microsPerSecond(value: number): string {
 export function kibibytes(value: number): string {
   return `${(value / KIB).toFixed(2)} KiB`
 }
-
-export function count(value: number): string {
-  return value.toFixed(0)
-}

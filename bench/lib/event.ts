@@ -37,7 +37,7 @@ export function frameToUser(data: string): string {
 export function frameOfSend(thread: string): string {
   return (
     `{"op":"event","id":"AAAAAAAAAAAA.AAAAAAAAA","type":"typing","thread":"${thread}","at":1700000000000,` +
-    `"sender":{"user":"u1000","connection":"AAAAAAAAAAAA.AA"},"data":{}}`
+    `"sender":{"user":"u1000","connection":"AAAAAAAA.AA"},"data":{}}`
   )
 }
 

@@ -31,6 +31,8 @@ interface Load {
   readonly threadsOf: (user: number) => string[]
   readonly requests: readonly Buffer[]
   readonly events: number
+  /** How many of them a receiver gets, 1 if left out. */
+  readonly each?: number
   /** Returns which request brings a receiver its events. */
   readonly requestOf: (receiver: number) => number
 }
@@ -46,11 +48,19 @@ export const openSmall: Many = contestant =>
 export const openBatch: Many = contestant =>
   openMany(contestant, server => ({
     ...threadsOfTwo(server),
-    requests: chunks(THREADS, BATCH).map(
-      threads => server.publishingAll?.(threads.map(threadOf), DATA) ?? missing('publishingAll'),
-    ),
+    requests: chunks(THREADS, BATCH).map(threads => batchOf(server, threads)),
     events: BATCH,
     requestOf: receiver => Math.floor(receiver / MEMBERS / BATCH),
+  }))
+
+/** All events of a batch for one thread: its sockets are then written to once for all of them. */
+export const openBatchOfOne: Many = contestant =>
+  openMany(contestant, server => ({
+    ...threadsOfTwo(server),
+    requests: Array.from({ length: THREADS }, (_, i) => batchOf(server, Array<number>(BATCH).fill(i))),
+    events: BATCH,
+    each: BATCH,
+    requestOf: receiver => Math.floor(receiver / MEMBERS),
   }))
 
 export const openUsers: Many = contestant =>
@@ -82,7 +92,7 @@ function threadsOfTwo(server: Running): Pick<Load, 'payload' | 'sockets' | 'thre
 
 async function openMany(contestant: Contestant, loadOf: (server: Running) => Load): Promise<Session> {
   const server = await contestant.start()
-  const { payload, sockets, threadsOf, requests, events, requestOf } = loadOf(server)
+  const { payload, sockets, threadsOf, requests, events, each = 1, requestOf } = loadOf(server)
   const receivers = await open(server, { payload }, [FIRST, FIRST + sockets], threadsOf)
   const publisher = await PublisherThread.open({
     door: { apiPort: server.apiPort, keepsAlive: server.keepsAlive },
@@ -106,7 +116,7 @@ async function openMany(contestant: Contestant, loadOf: (server: Running) => Loa
     const all = publisher.answered
     const whole = Math.floor(all / requests.length)
     const rest = all % requests.length
-    await complete(receivers, receiver => whole + (requestOf(receiver) < rest ? 1 : 0))
+    await complete(receivers, receiver => each * (whole + (requestOf(receiver) < rest ? 1 : 0)))
     stop()
     return { events: (answered * events) / elapsed, server: servers[0] ?? 0, client, others }
   }
@@ -124,6 +134,10 @@ async function openMany(contestant: Contestant, loadOf: (server: Running) => Loa
 
 function threadOf(index: number): string {
   return `t${FIRST + index}`
+}
+
+function batchOf(server: Running, threads: readonly number[]): Buffer {
+  return server.publishingAll?.(threads.map(threadOf), DATA) ?? missing('publishingAll')
 }
 
 function chunks(length: number, size: number): number[][] {

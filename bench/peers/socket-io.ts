@@ -7,7 +7,7 @@ import { PEERS } from './installed.ts'
 /** Socket.IO (socket-io-server.ts), with Redis two of them and its Redis adapter. It has no presence and no batch. */
 export const socketIo: Contestant = {
   name: 'Socket.IO',
-  lacks: ['batch', 'presence'],
+  lacks: ['batch', 'batch1', 'presence'],
   tryAt: 90,
   async start(redis) {
     const [a, apiPort] = await startNode(redis)

@@ -81,7 +81,8 @@ export async function startNode(
   return { node, socketPort, apiPort, adminPort }
 }
 
-function dialect(key: Key): Omit<Running, 'nodes' | 'apiPort' | 'socketPort'> {
+/** What its clients and origins say. */
+export function dialect(key: Key): Omit<Running, 'nodes' | 'apiPort' | 'socketPort'> {
   const authorization = `Authorization: Bearer ${sign(key, { aud: 'throughline:api' })}\r\n`
   const joining = (user: number, threads: readonly string[], more: object): Turn[] => {
     const rights = Object.fromEntries(threads.map(thread => [thread, ['read', 'send', 'presence']]))

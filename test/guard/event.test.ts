@@ -1,0 +1,79 @@
+/**
+ * What an event costs, counted: bytes that are allocated, calls into uWebSockets, system calls. No times, so it must hold
+ * on any machine. The bounds are a tenth above what is measured, where counting is exact a little less.
+ */
+import t from 'tap'
+import { close, complete } from '../../bench/load/crowd.ts'
+import type { Receiver } from '../../bench/lib/receiver.ts'
+import { DATA, GuardedNode, NEVER_FULL, NOBODY, YOUNG_HEAP } from './node.ts'
+import { writesOf } from './writes.ts'
+
+t.setTimeout(60_000)
+
+const WARM = 3000
+const EVENTS = 4000
+const PAIR = 't02'
+const CROWD = 't01'
+const CROWD_SIZE = 202
+const BATCH = 100
+
+await t.test('an event costs as few bytes and calls as it should', async t => {
+  const node = await GuardedNode.start(t, 'memory', NEVER_FULL)
+  const publish = await node.publisher(t)
+  const request = (thread: string): Buffer => node.server.publishing(thread, DATA)
+  const crowd = await node.join(0, CROWD_SIZE, [CROWD])
+  const pair = await node.join(1000, 1002, [PAIR])
+  t.teardown(() => close([...crowd, ...pair]))
+  // Until it is compiled, code allocates more.
+  for (const thread of [NOBODY, PAIR, CROWD]) await publish(request(thread), WARM)
+
+  /** Returns what an event in this thread costs. */
+  async function costOf(thread: string, receivers: readonly Receiver[]): Promise<{ bytes: number; calls: number }> {
+    await complete(receivers, () => WARM)
+    const before = await node.read()
+    await publish(request(thread), EVENTS)
+    await complete(receivers, () => WARM + EVENTS)
+    const { heap, buffers, publishes, sends } = await node.read()
+    const bytes = heap + buffers - before.alive
+    t.ok(bytes < (YOUNG_HEAP * 1024 * 1024) / 2, 'the young heap was never full, so nothing was collected meanwhile')
+    return { bytes: bytes / EVENTS, calls: (publishes + sends - before.publishes - before.sends) / EVENTS }
+  }
+
+  const unheard = await costOf(NOBODY, [])
+  const heard = await costOf(PAIR, pair)
+  const widely = await costOf(CROWD, crowd)
+  const perDelivery = (widely.bytes - heard.bytes) / (CROWD_SIZE - pair.length)
+  t.comment({ unheard, heard, widely, perDelivery })
+
+  await t.test('to publish it: 8.4 KB, and the bytes of a request, an answer and a frame are in them', async t => {
+    t.ok(unheard.bytes > 1000, `it was counted: ${unheard.bytes} bytes`)
+    t.ok(unheard.bytes < 9300, `${unheard.bytes} bytes an event that nobody hears`)
+  })
+  await t.test('to deliver it: 1.6 KB, however many hear it', async t => {
+    t.ok(heard.bytes - unheard.bytes < 2200, `${heard.bytes - unheard.bytes} bytes more when somebody hears it`)
+    // The least that JavaScript can allocate for a delivery is an object of 16 bytes.
+    t.ok(perDelivery < 8, `${perDelivery} bytes for each that hears it`)
+  })
+  await t.test('one call into uWebSockets, however many hear it', async t => {
+    // Pings, once in a while, are calls too.
+    for (const { calls } of [heard, widely]) t.ok(calls >= 1 && calls < 1.2, `${calls} calls an event`)
+    t.ok(unheard.calls < 1.1, `${unheard.calls} calls an event that nobody hears`)
+  })
+  await t.test('many at once are written together', async t => {
+    const batch = node.server.publishingAll!(Array<string>(BATCH).fill(CROWD), DATA)
+    const before = WARM + EVENTS
+    const writes = await writesOf(node.server.nodes[0]!.pid, async () => {
+      await publish(batch, 1)
+      await complete(crowd, () => before + BATCH)
+    })
+    if (writes === undefined) {
+      t.pass('strace is not here, or may not look: not counted')
+      return
+    }
+    // A hundred frames are two and a half of uWebSockets' buffers. Published inside a handler, some seventy would be written each by itself.
+    t.ok(
+      writes / CROWD_SIZE >= 1 && writes / CROWD_SIZE < 8,
+      `${writes / CROWD_SIZE} writes a socket for ${BATCH} frames`,
+    )
+  })
+})
