@@ -13,7 +13,7 @@ import type { Reading } from './probe.ts'
 
 const PROBE = fileURLToPath(new URL('probe.js', import.meta.url))
 /** MiB. With a young heap that is never full nothing is collected while allocations are counted. */
-export const YOUNG_HEAP = 128
+const YOUNG_HEAP = 128
 export const NEVER_FULL = [`--min-semi-space-size=${YOUNG_HEAP}`, `--max-semi-space-size=${YOUNG_HEAP}`]
 export const DATA = dataAt(0)
 /** A thread that nobody is in. */

@@ -3,6 +3,7 @@
  * writes the counts and its memory into the file that GUARD_PROBE names, the memory once as it is and once without garbage.
  */
 import { renameSync, writeFileSync } from 'node:fs'
+import { constants, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks'
 import type * as UWS from 'uws-20.56'
 import { loadUws } from '../../src/gateway/uws.ts'
 
@@ -10,6 +11,8 @@ export interface Reading {
   /** Calls of `publish` and of `send`, of the app and of sockets. */
   readonly publishes: number
   readonly sends: number
+  /** Collections that nobody asked for. */
+  readonly collections: number
   /** Bytes that V8 has given out and not taken back: with a young heap that is not full all that was ever allocated. */
   readonly heap: number
   readonly buffers: number
@@ -17,6 +20,9 @@ export interface Reading {
   readonly alive: number
   readonly resident: number
 }
+
+/** Its details are missing from the types of Node 20. */
+type Collection = PerformanceEntry & { readonly detail: { readonly flags: number } }
 
 const calls = { publish: 0, send: 0 }
 
@@ -39,9 +45,9 @@ const native = uws as { App: typeof App }
 native.App = (...options) => {
   const app = App(...options)
   count(app, 'publish')
-  const { ws } = app
+  const ws = app.ws.bind(app)
   app.ws = <T>(pattern: UWS.RecognizedString, behavior: UWS.WebSocketBehavior<T>) =>
-    ws.call(app, pattern, {
+    ws(pattern, {
       ...(behavior as UWS.WebSocketBehavior<unknown>),
       open(socket) {
         count(socket, 'publish')
@@ -52,6 +58,12 @@ native.App = (...options) => {
   return app
 }
 
+let collections = 0
+new PerformanceObserver(list => {
+  for (const { detail } of list.getEntries() as Collection[])
+    if ((detail.flags & constants.NODE_PERFORMANCE_GC_FLAGS_FORCED) === 0) collections++
+}).observe({ entryTypes: ['gc'] })
+
 process.on('SIGUSR2', () => {
   const { heapUsed: heap, arrayBuffers: buffers } = process.memoryUsage()
   const { publish: publishes, send: sends } = calls
@@ -61,7 +73,7 @@ process.on('SIGUSR2', () => {
   const file = process.env['GUARD_PROBE'] ?? ''
   writeFileSync(
     `${file}.part`,
-    JSON.stringify({ publishes, sends, heap, buffers, alive, resident: after.rss } satisfies Reading),
+    JSON.stringify({ collections, publishes, sends, heap, buffers, alive, resident: after.rss } satisfies Reading),
   )
   renameSync(`${file}.part`, file)
 })
