@@ -4,6 +4,7 @@
 import { writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 import { parseArgs } from 'node:util'
+import { redisCost } from './capacity/redis-cost.ts'
 import type { Contestant } from './lib/contestant.ts'
 import { pinSelf } from './lib/processes.ts'
 import { measureShares } from './lib/shares.ts'
@@ -88,12 +89,13 @@ async function main(): Promise<void> {
     reports.push(report)
     console.log(tableOf(report, scenario.rows))
   }
+  const redis = values.all && values.json !== undefined ? await redisCost() : undefined
   const seconds = Math.round(performance.now() / 1000)
   console.log(`\nMedians, with the least and the most in brackets. It took ${seconds} s.`)
   if (values.json !== undefined) {
     const date = new Date().toISOString().slice(0, 10)
     const command = `npm run bench -- ${process.argv.slice(2).join(' ')}`.replace(/ --json \S+/, '')
-    writeFileSync(values.json, `${JSON.stringify({ date, command, machine, seconds, reports }, null, 1)}\n`)
+    writeFileSync(values.json, `${JSON.stringify({ date, command, machine, seconds, redis, reports }, null, 1)}\n`)
   }
   const kept = reports.every(({ lines }) => lines.every(line => line.kept !== false))
   if (values.check && !kept) process.exitCode = 1

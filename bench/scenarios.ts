@@ -1,5 +1,5 @@
 import type { Contestant } from './lib/contestant.ts'
-import { openBatch, openBatchOfOne, openSmall, openUsers, type Many } from './load/many.ts'
+import { openBatch, openBatchOfOne, openSmall, openSmallTwo, openUsers, type Many } from './load/many.ts'
 import { openFanOut, type Rate } from './load/fanout.ts'
 import { openGrowth } from './load/growth.ts'
 import { openLatency } from './load/latency.ts'
@@ -70,7 +70,19 @@ export function scenarios(rate: Rate): readonly Scenario[] {
     memoryOf('memory', 'Memory of an idle connection in one thread', 1, 3.5 * KIB),
     memoryOf('memory20', 'Memory of an idle connection in 20 threads of 10 members', 20, 9 * KIB),
     manyOf('small', '10,000 sockets in 5,000 threads of 2, one event a request', openSmall, { atLeast: 0.5 }),
-    manyOf('batch', 'The same in batches of 100', openBatch),
+    {
+      ...manyOf('small2', 'The same, published on one node and delivered by another through Redis', openSmallTwo),
+      rows: [
+        ...costing('events', 'events', perSecond),
+        row('server', 'core used by both nodes and Redis', share),
+        row('redis', '  by Redis', share),
+        row('first', '  by the node that is published on', share),
+        row('last', '  by the node that delivers', share),
+        row('client', 'core used by the load client', share),
+        row('others', 'core used by others', share),
+      ],
+    },
+    manyOf('batch', '10,000 sockets in 5,000 threads of 2, in batches of 100', openBatch),
     manyOf('batch1', 'The same, each batch in one thread', openBatchOfOne, { valueAtLeast: 150_000 }),
     manyOf('users', 'Personal chains: 5,000 users, each event to 10 of them', openUsers),
     {

@@ -5,6 +5,7 @@
  */
 import { type Contestant, end, type Running } from '../lib/contestant.ts'
 import { dataAt } from '../lib/event.ts'
+import { startRedis } from '../lib/processes.ts'
 import { PublisherThread } from '../lib/publisher-thread.ts'
 import { measureShares } from '../lib/shares.ts'
 import { NO_PAUSE_MS, sleep, takeTurns } from '../lib/turns.ts'
@@ -37,13 +38,17 @@ interface Load {
   readonly requestOf: (receiver: number) => number
 }
 
-export const openSmall: Many = contestant =>
-  openMany(contestant, server => ({
-    ...threadsOfTwo(server),
-    requests: Array.from({ length: THREADS }, (_, i) => server.publishing(threadOf(i), DATA)),
-    events: 1,
-    requestOf: receiver => Math.floor(receiver / MEMBERS),
-  }))
+export const openSmall: Many = contestant => openMany(contestant, small)
+
+/** The same through Redis: published on one node, delivered by another. */
+export const openSmallTwo: Many = contestant => openMany(contestant, small, true)
+
+const small = (server: Running): Load => ({
+  ...threadsOfTwo(server),
+  requests: Array.from({ length: THREADS }, (_, i) => server.publishing(threadOf(i), DATA)),
+  events: 1,
+  requestOf: receiver => Math.floor(receiver / MEMBERS),
+})
 
 export const openBatch: Many = contestant =>
   openMany(contestant, server => ({
@@ -90,8 +95,10 @@ function threadsOfTwo(server: Running): Pick<Load, 'payload' | 'sockets' | 'thre
   }
 }
 
-async function openMany(contestant: Contestant, loadOf: (server: Running) => Load): Promise<Session> {
-  const server = await contestant.start()
+async function openMany(contestant: Contestant, loadOf: (server: Running) => Load, twoNodes = false): Promise<Session> {
+  const redis = twoNodes ? await startRedis() : undefined
+  const server = await contestant.start(redis?.address)
+  const processes = [...(redis === undefined ? [] : [redis.child]), ...server.nodes]
   const { payload, sockets, threadsOf, requests, events, each = 1, requestOf } = loadOf(server)
   const receivers = await open(server, { payload }, [FIRST, FIRST + sockets], threadsOf)
   const publisher = await PublisherThread.open({
@@ -106,7 +113,7 @@ async function openMany(contestant: Contestant, loadOf: (server: Running) => Loa
     publisher.go()
     await sleep(RAMP_MS)
     const before = publisher.answered
-    const shares = measureShares(server.nodes)
+    const shares = measureShares(processes)
     await sleep(seconds * 1000)
     const { elapsed, servers, client, others } = shares()
     const answered = publisher.answered - before
@@ -118,7 +125,15 @@ async function openMany(contestant: Contestant, loadOf: (server: Running) => Loa
     const rest = all % requests.length
     await complete(receivers, receiver => each * (whole + (requestOf(receiver) < rest ? 1 : 0)))
     stop()
-    return { events: (answered * events) / elapsed, server: servers[0] ?? 0, client, others }
+    const server = servers.reduce((sum, share) => sum + share, 0)
+    const [ofRedis = 0, first = 0, last = 0] = servers
+    return {
+      events: (answered * events) / elapsed,
+      server,
+      ...(twoNodes && { redis: ofRedis, first, last }),
+      client,
+      others,
+    }
   }
 
   await measure(WARM_SECONDS)
@@ -128,6 +143,7 @@ async function openMany(contestant: Contestant, loadOf: (server: Running) => Loa
       await publisher.close()
       close(receivers)
       await end(server)
+      await redis?.child.end()
     },
   }
 }

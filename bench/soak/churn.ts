@@ -1,7 +1,7 @@
 /** What clients and origins do all day, in the wrong order and with much that is wrong: see the table of deeds. */
 import { sleep } from '../lib/turns.ts'
 import { SITE, sign } from '../peers/throughline.ts'
-import type { Chance } from './chance.ts'
+import type { Chance } from '../lib/chance.ts'
 import { Origin } from './origin.ts'
 import { Tab } from './tab.ts'
 import type { Tally } from './tally.ts'

@@ -10,7 +10,7 @@ import { writesOf } from './writes.ts'
 
 t.setTimeout(60_000)
 
-const WARM = 2000
+const WARM = 3000
 const EVENTS = 2000
 const PAIR = 't02'
 const CROWD = 't01'
@@ -50,7 +50,7 @@ await t.test('an event costs as few bytes and calls as it should', async t => {
 
   await t.test('to publish it: 8.4 KB, and the bytes of a request, an answer and a frame are in them', async t => {
     t.ok(unheard.bytes > 1000, `it was counted: ${unheard.bytes} bytes`)
-    t.ok(unheard.bytes < 9200, `${unheard.bytes} bytes an event that nobody hears`)
+    t.ok(unheard.bytes < 9400, `${unheard.bytes} bytes an event that nobody hears`)
   })
   await t.test('to deliver it: 1.6 KB, however many hear it', async t => {
     t.ok(heard.bytes - unheard.bytes < 2200, `${heard.bytes - unheard.bytes} bytes more when somebody hears it`)
