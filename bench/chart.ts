@@ -1,8 +1,7 @@
 /**
- * `node dist/bench/chart.js results.json bench/results.svg`: what each contestant did, as parts of the best of each row. The
+ * What each contestant did, as parts of the largest of each row, as SVG made by hand. The
  * colours can be read on light and dark pages alike, since a picture does not know on which it stands.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
 import type { Report } from './report.ts'
 
 interface Shown {
@@ -77,16 +76,3 @@ function text(x: number, y: number, content: string, kind: string, anchor = 'sta
   const escaped = content.replaceAll('&', '&amp;').replaceAll('<', '&lt;')
   return `<text x="${x.toFixed(0)}" y="${y}" class="${kind}" text-anchor="${anchor}">${escaped}</text>`
 }
-
-const [, , from, to] = process.argv
-if (from === undefined || to === undefined)
-  throw new Error('two files were expected: results.json and the chart to write')
-const { reports, date, machine } = JSON.parse(readFileSync(from, 'utf8')) as {
-  reports: Report[]
-  date: string
-  machine: string
-}
-writeFileSync(
-  to,
-  chartOf(reports, `${date}, ${machine}: a core for the servers of each contestant in turn; medians of one run`),
-)
