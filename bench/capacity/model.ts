@@ -141,7 +141,6 @@ export interface Results {
 const MEASURED = 1
 const NODE_BYTES = 100 * 1024 * 1024
 const MEMBERS = 2
-const OTHERS_TYPED_TO = 9
 
 /** Reads the costs from results. Throws when a scenario is missing. */
 export function costsOf({ reports, redis }: Results): Costs {
@@ -158,7 +157,8 @@ export function costsOf({ reports, redis }: Results): Costs {
   return {
     ceiling: value('fanout', 'deliveriesPerCore', 0),
     publish: value('small2', 'first') / events,
-    send: Math.max(0, 1 / value('typing', 'sendsPerCore') - OTHERS_TYPED_TO * deliver * BATCHED),
+    // The ceiling writes the same frames to the same sockets, and does nothing else.
+    send: Math.max(0, 1 / value('typing', 'sendsPerCore') - 1 / value('typing', 'sendsPerCore', 0)),
     receive: Math.max(0, value('small2', 'last') / events - MEMBERS * deliver),
     deliver,
     connect: 1 / value('storm', 'connectionsPerCore'),
@@ -170,6 +170,3 @@ export function costsOf({ reports, redis }: Results): Costs {
     redisConnect: redis.connect / 1e6,
   }
 }
-
-/** In the typing storm frames for one socket are written together, by some three to a call. */
-const BATCHED = 0.3
