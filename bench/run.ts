@@ -78,6 +78,7 @@ async function main(): Promise<void> {
     ({ name, more }) => only?.includes(name) ?? (values.all || more !== true),
   )
   if (chosen.some(({ name }) => name === 'redis')) await findRates(contestants, rates)
+  const redis = values.all && values.json !== undefined ? await redisCost() : undefined
   const reports: Report[] = []
   for (const scenario of chosen) {
     const there = contestants.filter(({ lacks }) => lacks?.includes(scenario.name) !== true)
@@ -89,7 +90,6 @@ async function main(): Promise<void> {
     reports.push(report)
     console.log(tableOf(report, scenario.rows))
   }
-  const redis = values.all && values.json !== undefined ? await redisCost() : undefined
   const seconds = Math.round(performance.now() / 1000)
   console.log(`\nMedians, with the least and the most in brackets. It took ${seconds} s.`)
   if (values.json !== undefined) {

@@ -7,7 +7,7 @@ import { throughline } from '../peers/throughline.ts'
 import { dataAt } from '../lib/event.ts'
 import { Publisher } from '../lib/publisher.ts'
 
-const EVENTS = 30_000
+const EVENTS = 10_000
 const CONNECTIONS = 3000
 const LISTENERS = 16
 const IN_FLIGHT = 64

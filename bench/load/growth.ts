@@ -6,7 +6,7 @@ import { settled } from './memory.ts'
 import type { Session } from './session.ts'
 
 const SIZES = [100, 1000, 10_000] as const
-const REST_SECONDS = 10
+const REST_SECONDS = 15
 
 export async function openGrowth(contestant: Contestant): Promise<Session> {
   const server = await contestant.start()

@@ -12,6 +12,7 @@ t.setTimeout(60_000)
 
 const WARM = 3000
 const EVENTS = 2000
+const RUNS = 3
 const PAIR = 't02'
 const CROWD = 't01'
 const CROWD_SIZE = 102
@@ -27,19 +28,22 @@ await t.test('an event costs as few bytes and calls as it should', async t => {
   // Until it is compiled, code allocates more.
   for (const thread of [NOBODY, PAIR, CROWD]) await publish(request(thread), WARM)
 
-  /** Returns what an event in this thread costs. */
+  /** Returns what an event in this thread costs: the least of three runs, since code that is compiled meanwhile allocates too. */
   async function costOf(thread: string, receivers: readonly Receiver[]): Promise<{ bytes: number; calls: number }> {
-    await complete(receivers, () => WARM)
-    const before = await node.read()
-    await publish(request(thread), EVENTS)
-    await complete(receivers, () => WARM + EVENTS)
-    const { heap, buffers, publishes, sends, collections } = await node.read()
-    // 20 MB are far less than the young heap has room for.
-    t.equal(collections, before.collections, 'so little was allocated that nothing had to be collected')
-    return {
-      bytes: (heap + buffers - before.alive) / EVENTS,
-      calls: (publishes + sends - before.publishes - before.sends) / EVENTS,
+    const costs = []
+    for (let run = 0; run < RUNS; run++) {
+      const before = await node.read()
+      await publish(request(thread), EVENTS)
+      await complete(receivers, () => WARM + (run + 1) * EVENTS)
+      const { heap, buffers, publishes, sends, collections } = await node.read()
+      // 20 MB are far less than the young heap has room for.
+      t.equal(collections, before.collections, 'so little was allocated that nothing had to be collected')
+      costs.push({
+        bytes: (heap + buffers - before.alive) / EVENTS,
+        calls: (publishes + sends - before.publishes - before.sends) / EVENTS,
+      })
     }
+    return costs.reduce((least, cost) => (cost.bytes < least.bytes ? cost : least))
   }
 
   const unheard = await costOf(NOBODY, [])
@@ -48,12 +52,12 @@ await t.test('an event costs as few bytes and calls as it should', async t => {
   const perDelivery = (widely.bytes - heard.bytes) / (CROWD_SIZE - pair.length)
   t.comment({ unheard, heard, widely, perDelivery })
 
-  await t.test('to publish it: 8.4 KB, and the bytes of a request, an answer and a frame are in them', async t => {
+  await t.test('to publish it: 8.4 KB, in which are the bytes of a request, an answer and a frame', async t => {
     t.ok(unheard.bytes > 1000, `it was counted: ${unheard.bytes} bytes`)
-    t.ok(unheard.bytes < 9400, `${unheard.bytes} bytes an event that nobody hears`)
+    t.ok(unheard.bytes < 9200, `${unheard.bytes} bytes an event that nobody hears`)
   })
-  await t.test('to deliver it: 1.6 KB, however many hear it', async t => {
-    t.ok(heard.bytes - unheard.bytes < 2200, `${heard.bytes - unheard.bytes} bytes more when somebody hears it`)
+  await t.test('with delivering it 10 KB, however many hear it', async t => {
+    t.ok(heard.bytes < 10_700, `${heard.bytes} bytes an event that two hear`)
     // The least that JavaScript can allocate for a delivery is an object of 16 bytes.
     t.ok(Math.abs(perDelivery) < 8, `${perDelivery} bytes for each that hears it`)
   })
@@ -64,7 +68,7 @@ await t.test('an event costs as few bytes and calls as it should', async t => {
   })
   await t.test('many at once are written together', async t => {
     const batch = node.server.publishingAll!(Array<string>(BATCH).fill(CROWD), DATA)
-    const before = WARM + EVENTS
+    const before = WARM + RUNS * EVENTS
     const writes = await writesOf(node.server.nodes[0]!.pid, async () => {
       await publish(batch, 1)
       await complete(crowd, () => before + BATCH)
