@@ -14,15 +14,15 @@ interface Shown {
 
 const ROWS: readonly Shown[] = [
   { report: 'fanout', line: 'deliveries', title: 'Deliveries a second, one thread of 1,000' },
-  { report: 'redis', line: 'deliveries', title: 'The same from node to node through Redis' },
+  { report: 'redis', line: 'deliveries', title: 'The same, node to node through Redis' },
   { report: 'small', line: 'events', title: 'Publishes a second, 5,000 threads of 2' },
   { report: 'users', line: 'events', title: 'Events a second to single users' },
   { report: 'typing', line: 'sends', title: 'Typing signals a second, threads of 10' },
   { report: 'storm', line: 'connectionsPerCore', title: 'Connections a second of server time' },
   { report: 'latency', line: 'p50', title: 'Delay at 500 publishes/s, median', less: true },
   { report: 'latency', line: 'p99', title: 'Delay at 500 publishes/s, p99', less: true },
-  { report: 'memory', line: 'perConnection', title: 'Memory of an idle connection, 1 thread', less: true },
-  { report: 'memory20', line: 'perConnection', title: 'Memory of an idle connection, 20 threads', less: true },
+  { report: 'memory', line: 'perConnection', title: 'Memory of a connection, 1 thread', less: true },
+  { report: 'memory20', line: 'perConnection', title: 'Memory of a connection, 20 threads', less: true },
 ]
 const COLOURS: Readonly<Record<string, string>> = {
   ceiling: '#8b949e',

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { costsOf, type Results } from './capacity/model.ts'
 import { costTable, lossTable, planTable, queueTable, shardTable } from './capacity/tables.ts'
 import { chartOf } from './chart.ts'
-import type { Report } from './report.ts'
+import { type Report, verdictsOf } from './report.ts'
 import type { Summary } from './lib/statistics.ts'
 
 interface File extends Results {
@@ -30,12 +30,14 @@ function resultTable(reports: readonly Report[]): string {
           const ratio = line.ratios[who]
           return who === MEASURED ? [line.shown[who]] : [line.shown[who] ?? '–', ratio ? times(ratio) : '–']
         })
-        const verdict = line.budget === undefined ? '' : `${line.budget}${line.kept === true ? '' : ' **missed**'}`
+        const verdict = verdictsOf(line, '**missed**')
         return `| \`${report.name}\` | ${line.title.trim()} | ${cells.join(' | ')} | ${verdict} |`
       }),
   )
   return [
-    '| scenario | | ceiling | × | Throughline | soketi | × | Socket.IO | × | budget |',
+    'Each × is what Throughline does, divided by what stands before it: median, least and most.',
+    '',
+    '| scenario | | ceiling | × | Throughline | soketi | × | Socket.IO | × | asked |',
     '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
     ...lines,
   ].join('\n')

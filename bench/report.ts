@@ -22,6 +22,8 @@ export interface Line {
   readonly ratios: readonly (Summary | undefined)[]
   readonly budget?: string
   readonly kept?: boolean
+  /** What is asked beside peers, in words, and whether it was reached. */
+  readonly against: readonly { readonly target: string; readonly reached: boolean }[]
 }
 
 /** All that is known of a scenario, as it is written to a results file. */
@@ -42,7 +44,13 @@ export function reportOf(scenario: Scenario, contestants: readonly string[], rou
         ? summary(rounds.map(round => of(round, MEASURED) / of(round, who)))
         : undefined,
     )
-    const line = { key: row.key, title: row.title, values, shown: values.map(({ median }) => row.show(median)), ratios }
+    const against = Object.entries(row.against ?? {}).flatMap(([name, target]) => {
+      const ratio = ratios[contestants.indexOf(name)]?.median
+      const words = `${showBudget(target, row)} ${name}`
+      return ratio === undefined ? [] : [{ target: words, reached: keeps(target, ratio, Number.NaN) }]
+    })
+    const shown = values.map(({ median }) => row.show(median))
+    const line = { key: row.key, title: row.title, values, shown, ratios, against }
     if (row.budget === undefined) return line
     const kept = keeps(row.budget, ratios[0]?.median ?? Number.NaN, values[MEASURED]?.median ?? Number.NaN)
     return { ...line, budget: showBudget(row.budget, row), kept }
@@ -59,7 +67,7 @@ export function tableOf(report: Report, rows: readonly Row[]): string {
       `  ${line.title}`,
       line.values.map(value => spread(rows[i]!, value)),
       line.ratios.flatMap((ratio, who) => (who === MEASURED ? [] : [ratio === undefined ? '' : times(ratio)])),
-      line.budget === undefined ? '' : `${line.budget} ${line.kept === true ? 'kept' : 'MISSED'}`,
+      verdictsOf(line, 'MISSED'),
     ),
   )
   return [
@@ -67,6 +75,13 @@ export function tableOf(report: Report, rows: readonly Row[]): string {
     cells('', contestants, others, 'budget'),
     ...table,
   ].join('\n')
+}
+
+/** Returns what was asked and whether it was reached, as words. */
+export function verdictsOf({ budget, kept, against }: Line, missed: string): string {
+  return [...(budget === undefined ? [] : [{ target: budget, reached: kept }]), ...against]
+    .map(({ target, reached }) => `${target} ${reached === true ? 'kept' : missed}`)
+    .join(', ')
 }
 
 function spread(row: Row, { median, least, most }: Summary): string {
