@@ -3,7 +3,7 @@
  * server within a fraction of a millisecond, also while the receivers are busy with what came of the last publish.
  */
 import { isMainThread, Worker, workerData } from 'node:worker_threads'
-import { type Door, Publisher } from './publisher.ts'
+import { type Door, GREETED_MS, Publisher } from './publisher.ts'
 import { PUBLISHER_PAUSE_MS, takeTurns, until } from './turns.ts'
 
 interface Job {
@@ -73,6 +73,7 @@ export class PublisherThread {
     await until(
       'all publishes were answered',
       () => Atomics.load(this.#shared, STATE) === PAUSED || this.fault !== undefined,
+      GREETED_MS,
     )
     if (this.fault !== undefined) throw this.fault
   }

@@ -5,6 +5,8 @@ import { until } from './turns.ts'
 
 const CHUNK = Buffer.allocUnsafe(64 * 1024)
 const GREETINGS = 5000
+/** A busy machine takes its time. */
+export const GREETED_MS = 60_000
 
 /** Where to publish, and whether a connection may be used again. */
 export type Door = Pick<Running, 'apiPort' | 'keepsAlive'>
@@ -15,6 +17,7 @@ class Caller {
   readonly #fail: (error: Error) => void
   #socket: Socket
   #used = false
+  #asked = false
   #answer = ''
 
   constructor(door: Door, answered: (caller: Caller) => void, fail: (error: Error) => void) {
@@ -30,6 +33,7 @@ class Caller {
       this.#socket = this.#connect()
     }
     this.#used = true
+    this.#asked = true
     this.#socket.write(request)
   }
 
@@ -53,7 +57,7 @@ class Caller {
     })
       .on('error', this.#fail)
       .on('close', () => {
-        if (this.#door.keepsAlive) this.#fail(new Error('the server closed a publisher connection'))
+        if (this.#door.keepsAlive || this.#asked) this.#fail(new Error('the server closed a publisher connection'))
       })
   }
 
@@ -65,6 +69,7 @@ class Caller {
     if (this.#answer.length < head + 4 + length) return
     const answer = this.#answer
     this.#answer = ''
+    this.#asked = false
     if (answer.startsWith('HTTP/1.1 200')) this.#answered(this)
     else this.#fail(new Error(`a publish was refused: ${answer}`))
   }
@@ -99,7 +104,11 @@ export class Publisher {
   static async open(door: Door, connections: number, greeting: Buffer, greetings = connections): Promise<Publisher> {
     const publisher = new Publisher(door, connections)
     publisher.saturate(connections, () => greeting)
-    await until('the server was greeted', () => publisher.answered >= greetings || publisher.fault !== undefined)
+    await until(
+      'the server was greeted',
+      () => publisher.answered >= greetings || publisher.fault !== undefined,
+      GREETED_MS,
+    )
     publisher.pause()
     await publisher.idle()
     publisher.answered = 0
