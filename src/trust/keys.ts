@@ -1,4 +1,4 @@
-import { webcrypto } from 'node:crypto'
+import { createSecretKey, type KeyObject, webcrypto } from 'node:crypto'
 import { type Fields, found, readList, readObject } from './shape.ts'
 import { Wrong } from './wrong.ts'
 
@@ -6,14 +6,16 @@ import { Wrong } from './wrong.ts'
 export interface Key {
   readonly kid: string | undefined
   readonly algorithms: readonly string[]
-  readonly key: webcrypto.CryptoKey
+  /** A secret is a KeyObject. */
+  readonly key: webcrypto.CryptoKey | KeyObject
 }
 
 interface Kind {
   readonly kty: string
   readonly crv?: string
   readonly algorithms: readonly string[]
-  readonly parameters: webcrypto.HmacImportParams | webcrypto.EcKeyImportParams | webcrypto.Algorithm
+  /** How Web Crypto is told of it; a secret is used without. */
+  readonly parameters?: webcrypto.EcKeyImportParams | webcrypto.Algorithm
   /** The members of the JWK that are the key itself. */
   readonly members: readonly string[]
 }
@@ -21,7 +23,6 @@ interface Kind {
 const HS256: Kind = {
   kty: 'oct',
   algorithms: ['HS256'],
-  parameters: { name: 'HMAC', hash: 'SHA-256' },
   members: ['k'],
 }
 // RFC 8037 calls it EdDSA, RFC 9864 Ed25519; libraries write either (CONTRACT 10).
@@ -97,7 +98,7 @@ async function readKey(jwk: Fields, where: string, kinds: readonly Kind[]): Prom
   return { kid, algorithms: kind.algorithms, key: await importKey(jwk, where, kind) }
 }
 
-async function importKey(jwk: Fields, where: string, kind: Kind): Promise<webcrypto.CryptoKey> {
+async function importKey(jwk: Fields, where: string, kind: Kind): Promise<webcrypto.CryptoKey | KeyObject> {
   // Only what the kind needs: other members of a JWK are not ours to judge (RFC 7517 §4).
   const bare: Record<string, string> = { kty: kind.kty, ...(kind.crv === undefined ? {} : { crv: kind.crv }) }
   for (const name of kind.members) {
@@ -107,11 +108,12 @@ async function importKey(jwk: Fields, where: string, kind: Kind): Promise<webcry
     }
     bare[name] = member
   }
-  if (kind === HS256) {
-    const { length } = Buffer.from(bare['k'] ?? '', 'base64url')
-    if (length < MIN_SECRET_BYTES) {
-      throw new Wrong(`${where}.k`, `expected at least ${MIN_SECRET_BYTES} bytes, found ${length}`)
+  if (kind.parameters === undefined) {
+    const secret = Buffer.from(bare['k'] ?? '', 'base64url')
+    if (secret.length < MIN_SECRET_BYTES) {
+      throw new Wrong(`${where}.k`, `expected at least ${MIN_SECRET_BYTES} bytes, found ${secret.length}`)
     }
+    return createSecretKey(secret)
   }
   try {
     return await webcrypto.subtle.importKey('jwk', bare, kind.parameters, false, ['verify'])

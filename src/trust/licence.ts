@@ -99,7 +99,7 @@ export class Licences {
     if (jws?.header['typ'] !== 'licence+jwt') throw new Refusal('licence_malformed')
     const key = chooseKey(this.#operator, jws.header['kid'])
     if (key === undefined) throw new Refusal('licence_signature', "its kid names none of the operator's keys")
-    const outcome = await verifyJws(text, key)
+    const outcome = await verifyJws(text, jws, key)
     if ('payload' in outcome) return readLicence(outcome.payload, this.#caps)
     throw new Refusal(outcome.fault === 'malformed' ? 'licence_malformed' : 'licence_signature')
   }

@@ -41,7 +41,7 @@ export class Signatures {
     const { site, licence } = await this.#siteOf(jws.payload['iss'], given)
     const key = chooseKey(site.keys, jws.header['kid'])
     if (key === undefined) throw new Refusal('token_key')
-    const outcome = await verifyJws(token, key)
+    const outcome = await verifyJws(token, jws, key)
     if ('fault' in outcome) throw new Refusal(`token_${outcome.fault}`)
     if (given !== undefined && licence === undefined) this.#warnOnce(site.id)
     return { site, licence, payload: outcome.payload }
