@@ -4,10 +4,12 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Log } from './log.ts'
 import { createOrigin } from './origin.ts'
 import { Outbox } from './outbox.ts'
+import { People, PEOPLE, EVERYBODY } from './people.ts'
+import { RelayApi } from './relay-api.ts'
 import { RelayProcess } from './relay-process.ts'
-import { Store } from './store.ts'
 import type { SecretKey } from './tokens.ts'
 
 /**
@@ -15,10 +17,15 @@ import type { SecretKey } from './tokens.ts'
  *
  *   npm run demo                  PORT=3000 is the page's port; PORT=0 takes free ports for everything
  *   npm run demo -- --verbose     shows the relay's log too
+ *
+ * THROUGHLINE_ICE (docs/turn.md) is handed on to the relay: STUN and TURN servers for calls beyond this machine.
  */
 const SITE = 'chat'
-const PEOPLE = ['Alice', 'Bob']
 const REQUEST_MS = 10_000
+const WELCOME = [
+  'Welcome! This message came with the page, from the origin’s store. What you write goes there first, and to the others through the relay.',
+  'Cut the connection and go on writing: the pages ask the origin until the relay is back, and nothing is lost.',
+]
 
 const verbose = process.argv.includes('--verbose')
 const firstPort = portOf(process.env['PORT'])
@@ -34,7 +41,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => 
 const siteFile = join(folder, 'sites.json')
 const key: SecretKey = { kty: 'oct', alg: 'HS256', kid: 'demo', k: randomBytes(32).toString('base64url') }
 const origins = [`http://127.0.0.1:${port}`, `http://localhost:${port}`]
-writeFileSync(siteFile, JSON.stringify({ [SITE]: { keys: [key], origins } }), { mode: 0o600 })
+const secret = `whsec_${randomBytes(32).toString('base64')}`
+const callback = { url: `http://127.0.0.1:${port}/callback`, events: ['event.delivered'], secret }
+writeFileSync(siteFile, JSON.stringify({ [SITE]: { keys: [key], origins, callback } }), { mode: 0o600 })
 
 let outbox: Outbox | undefined
 let relay: RelayProcess | undefined
@@ -49,19 +58,37 @@ relay = await RelayProcess.open({
   process.exit(1)
 })
 
-const api = `http://127.0.0.1:${relay.ports.api}`
-outbox = new Outbox({ site: SITE, key, api, warn: line => say(line, '') })
+const log = new Log()
+for (const text of WELCOME) {
+  log.save(EVERYBODY, { author: 'origin', text, key: randomBytes(16).toString('hex') })
+}
+const api = new RelayApi(SITE, key, `http://127.0.0.1:${relay.ports.api}`)
+outbox = new Outbox(api, line => say(line, ''))
 const ws = `ws://127.0.0.1:${relay.ports.ws}`
-server.on('request', createOrigin({ site: SITE, key, relay: ws, store: new Store(), outbox }))
+server.on(
+  'request',
+  createOrigin({
+    site: SITE,
+    key,
+    secret,
+    relay: ws,
+    hasIce: process.env['THROUGHLINE_ICE'] !== undefined,
+    people: new People(),
+    log,
+    api,
+    outbox,
+    cut: () => relay?.cut(),
+  }),
+)
 
 say(
   '',
-  'Throughline demo: a small chat for two people in two windows',
+  'Throughline demo: a small messenger. Open two of these side by side; each window is a person.',
   '',
   ...PEOPLE.map(name => `${name.padEnd(8)} http://127.0.0.1:${port}/?as=${name}`),
   '',
-  `The relay is ${ws} (process ${relay.pid}). To see that nothing is lost,`,
-  `end it while you write, with: kill -9 ${relay.pid}`,
+  `Any other name is a guest. The relay is ${ws} (process ${relay.pid}). To see that nothing is lost,`,
+  `cut the connection in the page while you write, or here: kill -9 ${relay.pid}`,
   '',
   verbose ? 'Ctrl-C ends the demo.' : 'Ctrl-C ends the demo. With --verbose it shows the relay’s log.',
   '',

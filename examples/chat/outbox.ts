@@ -1,17 +1,8 @@
-import type { Message } from './store.ts'
-import { type SecretKey, serverToken } from './tokens.ts'
+import type { Entry } from './log.ts'
+import type { RelayApi } from './relay-api.ts'
 
-export interface OutboxOptions {
-  readonly site: string
-  readonly key: SecretKey
-  /** Where the relay's HTTP API is, such as `http://127.0.0.1:8081`. */
-  readonly api: string
-  readonly warn: (line: string) => void
-}
-
-const TIMEOUT_MS = 6000 // the relay itself answers within 5 s, even when its bus is down
 const FIRST_RETRY_MS = 250
-const LAST_RETRY_MS = 5000
+const LAST_RETRY_MS = 2000
 // The event itself is at fault: it would be refused tomorrow as well. Everything else may heal.
 const HOPELESS = new Set([400, 413, 422])
 
@@ -19,67 +10,59 @@ const HOPELESS = new Set([400, 413, 422])
  * What is saved but not yet published. A publish that fails makes no stamp, so no page could notice that it is missing:
  * hence it is repeated, with the same id, until the relay has answered (DESIGN.md section 7, edge b).
  *
- * One at a time and in order, so that the chain has the order of the message ids: a page that saw message 7 must be
- * able to rely on having seen 6. A large site has one such queue per thread, and keeps it in its database.
+ * One at a time and in order, so that a chain has the order of the ids: a page that saw event 7 must be able to rely on
+ * having seen 6. A large site has one such queue per thread, and keeps it in its database.
  */
 export class Outbox {
-  readonly #options: OutboxOptions
-  readonly #queue: { message: Message; except: string | undefined }[] = []
-  #running = false
-  #closed = false
+  readonly #api: RelayApi
+  readonly #warn: (line: string) => void
+  readonly #queue: Entry[] = []
+  #isRunning = false
+  #isClosed = false
 
-  constructor(options: OutboxOptions) {
-    this.#options = options
+  constructor(api: RelayApi, warn: (line: string) => void) {
+    this.#api = api
+    this.#warn = warn
   }
 
-  /** Publishes a message. `except` is the connection that wrote it: it is told the event's place, not its content. */
-  add(message: Message, except: string | undefined): void {
-    this.#queue.push({ message, except })
-    if (!this.#running) void this.#run()
+  /** Publishes what there is to tell, if there is something. */
+  add(entry: Entry | undefined): void {
+    if (entry === undefined) return
+    this.#queue.push(entry)
+    if (!this.#isRunning) void this.#run()
   }
 
   close(): void {
-    this.#closed = true
+    this.#isClosed = true
   }
 
   async #run(): Promise<void> {
-    this.#running = true
+    this.#isRunning = true
     for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
-      await this.#publishUntilAnswered(next.message, next.except)
-      if (this.#closed) return
+      await this.#publishUntilAnswered(next)
+      if (this.#isClosed) return
       this.#queue.shift()
     }
-    this.#running = false
+    this.#isRunning = false
   }
 
-  async #publishUntilAnswered(message: Message, except: string | undefined): Promise<void> {
-    for (let attempt = 0; !this.#closed; attempt++) {
-      const status = await this.#publish(message, except)
-      if (status === 200) return
-      if (HOPELESS.has(status)) {
-        this.#options.warn(`The relay refused message ${message.id} (HTTP ${status}).`)
+  async #publishUntilAnswered(entry: Entry): Promise<void> {
+    for (let attempt = 0; !this.#isClosed; attempt++) {
+      const { status, body } = await this.#api.post('/v1/publish', eventOf(entry))
+      if (status === 200) {
+        entry.stamp = (body as { stamps: Record<string, number> }).stamps[entry.chain]
         return
       }
+      if (HOPELESS.has(status)) return this.#warn(`The relay refused event ${entry.id} (HTTP ${status}).`)
       const limit = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** attempt)
       await new Promise(resolve => setTimeout(resolve, Math.random() * limit))
     }
   }
+}
 
-  /** Returns the HTTP status of one attempt, or 0 if there was no answer. */
-  async #publish(message: Message, except: string | undefined): Promise<number> {
-    const { site, key, api } = this.#options
-    const { id, thread } = message
-    try {
-      const response = await fetch(`${api}/v1/publish`, {
-        method: 'POST',
-        headers: { authorization: `Bearer ${serverToken(site, key)}`, 'content-type': 'application/json' },
-        body: JSON.stringify({ to: { thread }, type: 'message', id, data: message, except }),
-        signal: AbortSignal.timeout(TIMEOUT_MS),
-      })
-      await response.arrayBuffer()
-      return response.status
-    } catch {
-      return 0
-    }
-  }
+/** Returns an entry as the relay takes it. The author of a message is told when it has been delivered. */
+function eventOf({ id, chain, type, data }: Entry): object {
+  const [kind, name = ''] = chain.split(':')
+  const to = kind === 'thread' ? { thread: name } : { users: [name] }
+  return { to, type, id, data, ...(type === 'message' && { receipt_to: data.author }) }
 }

@@ -20,8 +20,9 @@ export interface RelayPorts {
   readonly admin: number
 }
 
-// Long enough to see in the page that it is gone.
 const RESTART_MS = 3000
+// Long enough to see in the page that it is gone, and to write something meanwhile.
+const CUT_MS = 6000
 const START_MS = 15_000
 const END_MS = 3000
 const PORTS = 3
@@ -32,6 +33,7 @@ export class RelayProcess {
   readonly #options: RelayOptions
   #child: ChildProcess | undefined
   #restart: NodeJS.Timeout | undefined
+  #awayMs = RESTART_MS
   #closed = false
 
   private constructor(options: RelayOptions, ports: RelayPorts) {
@@ -50,6 +52,12 @@ export class RelayProcess {
 
   get pid(): number | undefined {
     return this.#child?.pid
+  }
+
+  /** Ends the relay as a crash would, and keeps it away for some seconds. */
+  cut(): void {
+    this.#awayMs = CUT_MS
+    this.#child?.kill('SIGKILL')
   }
 
   /** Ends the relay: politely, and after a while by force. */
@@ -94,21 +102,24 @@ export class RelayProcess {
   #ended(how: string): void {
     if (this.#closed) return
     this.#options.onEnd(how)
-    this.#startLater()
+    this.#startLater(this.#awayMs)
+    this.#awayMs = RESTART_MS
   }
 
-  #startLater(): void {
+  #startLater(ms: number): void {
     clearTimeout(this.#restart)
     this.#restart = setTimeout(() => {
       this.#start().then(this.#options.onBack, () => {
-        if (!this.#closed) this.#startLater()
+        if (!this.#closed) this.#startLater(RESTART_MS)
       })
-    }, RESTART_MS)
+    }, ms)
   }
 
-  /** Returns the environment without other settings for a relay that may be in it. */
+  /** Returns the environment without other settings for a relay that may be in it, but for the servers for calls. */
   #environment(): NodeJS.ProcessEnv {
-    const others = Object.entries(process.env).filter(([name]) => !name.startsWith('THROUGHLINE_'))
+    const others = Object.entries(process.env).filter(
+      ([name]) => !name.startsWith('THROUGHLINE_') || name === 'THROUGHLINE_ICE',
+    )
     return {
       ...Object.fromEntries(others),
       THROUGHLINE_WS_LISTEN: `127.0.0.1:${this.ports.ws}`,
@@ -117,6 +128,8 @@ export class RelayProcess {
       THROUGHLINE_BUS: 'memory',
       THROUGHLINE_SITES: this.#options.siteFile,
       THROUGHLINE_DRAIN_SECONDS: '1',
+      // The origin is on this machine, where callbacks do not go otherwise.
+      THROUGHLINE_CALLBACK_ALLOW: '127.0.0.1/32',
     }
   }
 }

@@ -11,10 +11,10 @@ export interface SecretKey {
 
 const HOUR = 3600
 
-/** Returns the token that lets a user's page connect to the relay and read these threads. */
+/** Returns the token that lets a user's page connect to the relay, take part in these threads, and see who is online. */
 export function userToken(site: string, user: string, threads: readonly string[], key: SecretKey): string {
-  const permissions = Object.fromEntries(threads.map(thread => [thread, ['read']]))
-  return sign({ iss: site, aud: 'throughline', sub: user, ...lifetime(HOUR), threads: permissions }, key)
+  const permissions = Object.fromEntries(threads.map(thread => [thread, ['read', 'send']]))
+  return sign({ iss: site, aud: 'throughline', sub: user, ...lifetime(HOUR), threads: permissions, watch: true }, key)
 }
 
 /** Returns the token with which the origin itself calls the relay. It never leaves the server. */

@@ -1,110 +1,158 @@
-import { Origin } from './origin.js'
-import { Relay } from './relay.js'
-import { View } from './view.js'
+import { CallView } from './call-view.js'
+import { Calls } from './call.js'
+import { Composer } from './composer.js'
+import { at, avatar, element } from './elements.js'
+import { LinkView } from './link-view.js'
+import { ListView } from './list-view.js'
+import { Live } from './live.js'
+import { Model } from './model.js'
+import { Origin, Refused } from './origin.js'
+import { Sending } from './sending.js'
+import { ThreadView } from './thread-view.js'
 
 /**
- * Ties the three together: the origin has the messages, the relay says at once when there is a new one, the view shows
- * them. Without the relay the page asks the origin every few seconds, so the chat is slower but whole.
+ * Ties it together: the origin has the messages (origin.js), the relay says at once when there is news (live.js), the
+ * model knows what there is, and the views show it.
  */
-const POLL_MS = 5000
-
+const RETRY_MS = 2000
+const isWide = matchMedia('(min-width: 44.0625rem)')
 const origin = new Origin()
-const threads = new Map()
-const view = new View({ login: name => void login(name), send: (thread, text) => void send(thread, text) })
-let me
-let relay
-let state
 
+at('login').onsubmit = event => {
+  event.preventDefault()
+  void enter(at('name').value)
+}
 const name = new URLSearchParams(location.search).get('as')
-if (name) await login(name)
-else view.askName()
+if (name) await enter(name)
+else askName()
 
-async function login(name) {
-  try {
-    const session = await origin.login(name)
-    me = session.user
-    for (const thread of session.threads) threads.set(thread.id, { id: thread.id, last: 0, shown: new Set() })
-    history.replaceState(null, '', `?${new URLSearchParams({ as: me.name })}`)
-    view.enter(me, session.threads)
-    setState('connecting')
-  } catch (error) {
-    return view.askName(name, error.message)
-  }
-  await syncAll()
-  view.startCounting()
-  follow()
+function askName(name = '', problem = '') {
+  at('login').hidden = false
+  at('name').value = name
+  at('login').querySelector('.problem').textContent = problem
+  at('name').focus()
 }
 
-function follow() {
-  relay = new Relay({
-    threads: [...threads.keys()],
-    access: () => origin.access(),
-    onEvent: take,
-    onMissed: async chain => {
-      const thread = threads.get(chain.replace('thread:', ''))
-      if (thread) await sync(thread)
-    },
-    onState: setState,
+async function enter(name) {
+  let session
+  try {
+    session = await origin.login(name)
+    session.inbox = await origin.inbox()
+  } catch (error) {
+    askName(name, error.message)
+    // The demo may only be starting anew.
+    if (!(error instanceof Refused)) setTimeout(() => void enter(name), RETRY_MS)
+    return
+  }
+  history.replaceState(null, '', `?${new URLSearchParams({ as: session.me.name })}${location.hash}`)
+  begin(session)
+}
+
+function close() {
+  location.hash = ''
+}
+
+function begin({ me, relay: url, ice, inbox }) {
+  const model = new Model(me, inbox)
+  const list = new ListView(model)
+  const thread = new ThreadView(model, { retry: message => sending.retry(message), discard, read })
+  const link = new LinkView({ cut: () => origin.cut(), again: () => live.relay.reconnect() })
+  const composer = new Composer({ send: text => sending.add(open, text), type: () => live.type(open) })
+  let open
+  let isDue = false
+
+  const live = new Live({ url, since: inbox.since, origin, model, onchange: change, onstate, oncall })
+  const calls = new Calls(me.id, {
+    send: (...message) => live.send(...message),
+    ice: askIce,
+    on: { change, line: line => callView.line(line), clear: () => callView.clear() },
   })
-  void relay.open()
-  setInterval(() => state !== 'live' && syncAll(), POLL_MS)
-}
+  const callView = new CallView(calls, model)
+  const sending = new Sending(me.id, message => origin.save(message), onsending)
 
-/** Takes an event of the relay. Our own comes without content: it moves the mark, and the message itself came with the answer to `save`. */
-function take(event) {
-  const thread = threads.get(event.chain?.replace('thread:', ''))
-  if (!thread) return
-  thread.last = Math.max(thread.last, Number(event.id))
-  if (event.type === 'message' && show(event.data)) view.note(`Came through the relay ${since(event.data.at)}.`)
-}
+  at('login').hidden = true
+  at('app').hidden = false
+  at('me').append(avatar(me), element('span', 'name', me.name))
+  at('back').onclick = close
+  at('ring').onclick = () => void calls.start(model.conversations.get(open))
+  addEventListener('hashchange', go)
+  addEventListener('keydown', event => event.key === 'Escape' && !event.isComposing && escape())
+  document.addEventListener('visibilitychange', read)
+  if (!location.hash && isWide.matches) history.replaceState(null, '', '#all')
+  onstate(live.relay.state)
+  sending.resume()
+  go()
 
-/** Asks the origin for what is new in a thread. */
-async function sync(thread) {
-  for (let more = true; more; ) {
-    const answer = await origin.messages(thread.id, thread.last)
-    const isNew = answer.messages.map(show).includes(true)
-    // `last` moves here and in `take` only, where nothing before it can be missing. That we saved message 7
-    // ourselves does not mean that we have seen 6.
-    thread.last = Math.max(thread.last, answer.messages.at(-1)?.id ?? 0)
-    if (isNew) view.note('Fetched from the origin.')
-    more = answer.more
+  function go() {
+    const wanted = location.hash.slice(1)
+    const before = open
+    open = model.conversations.has(wanted) ? wanted : undefined
+    at('app').dataset.open = open ?? ''
+    render()
+    composer.open(open)
+    if (!open) list.focus(before)
   }
-}
 
-async function syncAll() {
-  try {
-    await Promise.all([...threads.values()].map(sync))
-    if (state === 'offline') setState('waiting')
-  } catch {
-    if (state !== 'closed') setState('offline')
+  function escape() {
+    if (calls.current?.state === 'ringing') calls.hangUp()
+    else close()
   }
-}
 
-function setState(now, reason) {
-  if (now === state) return
-  state = now
-  view.showState(now, reason)
-}
-
-async function send(thread, text, key = crypto.randomUUID()) {
-  view.showPending({ thread, author: me, text, at: Date.now(), key })
-  try {
-    show(await origin.save({ thread, text, key, connection: relay?.connection }))
-    view.note('Saved by the origin.')
-  } catch (error) {
-    view.showFailed(key, error.message, () => void send(thread, text, key))
+  /** Renders soon, once for all that has changed meanwhile. */
+  function change() {
+    if (isDue) return
+    isDue = true
+    queueMicrotask(render)
   }
-}
 
-/** Shows a message, once: it may come by the relay, by a question to the origin, and as the answer to `save`. */
-function show(message) {
-  const { shown } = threads.get(message.thread)
-  if (shown.has(message.id)) return false
-  shown.add(message.id)
-  view.show(message)
-  return true
-}
+  function render() {
+    isDue = false
+    list.render(open)
+    thread.render(open)
+    link.showCounts(live.counts)
+    callView.render()
+    read()
+  }
 
-function since(at) {
-  return `${Math.max(1, Date.now() - at)} ms after it was saved`
+  /** What is in sight is read. */
+  function read() {
+    const upTo = open && model.unreadUpTo(model.conversations.get(open))
+    if (upTo && document.visibilityState === 'visible' && thread.isAtEnd) {
+      live.read(open, upTo)
+      change()
+    }
+  }
+
+  function onstate(state, error) {
+    link.showState(state, error)
+    if (state !== 'offline') sending.wake()
+    change()
+  }
+
+  function onsending(message, event) {
+    const { pending } = model.conversations.get(message.thread) ?? {}
+    if (!pending) return sending.forget(message)
+    if (event) model.take(message.thread, event)
+    else pending.set(message.key, { ...message, author: me.id })
+    live.typed()
+    change()
+  }
+
+  function discard({ thread, key }) {
+    model.conversations.get(thread).pending.delete(key)
+    sending.forget({ key })
+    change()
+  }
+
+  function oncall(type, { thread, sender, data }) {
+    const { peer } = model.conversations.get(thread)
+    if (peer && (sender.user === peer.id || sender.user === me.id)) void calls.take(type, thread, sender.user, data)
+  }
+
+  /** Returns STUN and TURN servers, if the relay has some (docs/turn.md). On one machine it goes without. */
+  async function askIce() {
+    if (!ice) return []
+    const answer = await fetch(ice, { headers: { authorization: `Bearer ${await origin.token()}` } })
+    return answer.ok ? (await answer.json()).iceServers : []
+  }
 }
