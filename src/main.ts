@@ -29,6 +29,8 @@ import { openLog } from './observe/log.ts'
 import type { Numbers } from './observe/numbers.ts'
 import { openOtlp } from './observe/otlp.ts'
 import { PrometheusMetrics } from './observe/prometheus.ts'
+import type { SiteRows } from './observe/site-families.ts'
+import { siteExposition } from './observe/sites.ts'
 import { MemoryPresence } from './presence/memory.ts'
 import { Presence } from './presence/presence.ts'
 import { RedisPresence } from './presence/redis.ts'
@@ -48,6 +50,7 @@ const DRAIN_SHARE = 0.8
 export interface Node {
   readonly busUp: boolean
   numbers(): Promise<Numbers>
+  sites(): SiteRows
   /** For the admin port. */
   readonly steer: Steer
   /** Sends the clients elsewhere, lets publishes finish, and closes everything (DESIGN §13). */
@@ -169,7 +172,10 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
   let draining = false
   const health = (): Health => ({ ready: !draining, busUp: bus.up })
   const steer: Steer = (site, deed) => answerFor(callbacks.steer(site, deed), '/callbacks', { metrics, log })
-  const admin = worker === undefined ? openAdmin({ metrics, health, steer }) : undefined
+  const admin =
+    worker === undefined
+      ? openAdmin({ metrics, sites: () => siteExposition(metrics.sites()), health, steer })
+      : undefined
 
   // Events go up through these two, tied once, before a port is open.
   bus.listen(hub)
@@ -178,8 +184,7 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
     connections: () => connections.size,
     chains: () => hub.chainCount,
     presenceMembers: () => presence.members,
-    callbackDepth: () => callbacks.depth,
-    callbackAgeSeconds: () => callbacks.ageSeconds,
+    callbackQueues: () => callbacks.queues,
   })
   metrics.busUp(bus.up)
 
@@ -201,6 +206,7 @@ export async function startNode(config: Config, worker?: number): Promise<Node> 
       return bus.up
     },
     numbers: () => metrics.numbers(),
+    sites: () => metrics.sites(),
     steer,
     async drain() {
       draining = true

@@ -81,7 +81,13 @@ const server = acme.server()
 
 await t.test('frames and metrics of a real run, through an outage and a drain', async t => {
   const redis = await startRedis(t)
-  const relay = await startRelay(t, acme.entry(), { THROUGHLINE_BUS: redis.url, THROUGHLINE_DRAIN_SECONDS: '2' })
+  // A callback that fails is one that is counted.
+  const callback = { url: 'https://callback.invalid/', events: ['user.online'] }
+  const relay = await startRelay(t, acme.entry({ callback }), {
+    THROUGHLINE_BUS: redis.url,
+    THROUGHLINE_DRAIN_SECONDS: '2',
+  })
+  const ask = async (path: string): Promise<string> => (await fetch(relay.admin + path)).text()
   const token = acme.user('7', { 42: ['read'], 43: ['send'], 44: ['read'] })
   // As many as there are seconds in a heartbeat: each is pinged in another one, so the first ping is not far.
   const clients = await Promise.all(Array.from({ length: 25 }, () => Client.connect(t, relay, token)))
@@ -144,7 +150,8 @@ await t.test('frames and metrics of a real run, through an outage and a drain', 
     await asker.expectClose()
   })
 
-  const exposition = await (await fetch(`${relay.admin}/metrics`)).text()
+  await until(async () => (await ask('/metrics/sites')).includes('outcome="retry"} 1'), { what: 'a callback to fail' })
+  const exposition = (await ask('/metrics')) + (await ask('/metrics/sites'))
   relay.kill('SIGTERM')
   await client.expect(({ op }) => op === 'drain', 'drain')
   const frames = clients.flatMap(({ frames }) => frames)

@@ -3,6 +3,8 @@ import { addCallbacks, type Steer } from './callbacks.ts'
 
 export interface AdminParts {
   readonly metrics: Exposition
+  /** The numbers of each site, in the same format. */
+  readonly sites: () => Promise<string>
   readonly health: () => Health | Promise<Health>
   readonly steer: Steer
 }
@@ -22,7 +24,7 @@ export interface Health {
 const REQUEST_WITHIN = 10_000
 
 /** The operator's port: metrics, health, and the queues of callbacks. Not for the internet, so it listens on loopback unless told otherwise. */
-export function openAdmin({ metrics, health, steer }: AdminParts): FastifyInstance {
+export function openAdmin({ metrics, sites, health, steer }: AdminParts): FastifyInstance {
   const app = fastify({
     requestTimeout: REQUEST_WITHIN,
     http: { headersTimeout: REQUEST_WITHIN, connectionsCheckingInterval: 1000 },
@@ -30,6 +32,7 @@ export function openAdmin({ metrics, health, steer }: AdminParts): FastifyInstan
     return503OnClosing: false,
   })
   app.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.text()))
+  app.get('/metrics/sites', async (_request, reply) => reply.type(metrics.contentType).send(await sites()))
   // Alive is who answers: a node without a bus still holds its sockets, and restarting it would help nobody.
   app.get('/healthz', async () => ({ alive: true }))
   app.get('/readyz', async (_request, reply) => {

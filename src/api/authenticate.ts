@@ -25,6 +25,6 @@ export function bearerOf({ authorization }: HttpRequest['headers'], whose: 'serv
 }
 
 /** Throws a Refusal when an origin's token does not allow this kind of call. */
-export function requireScope({ scopes }: ServerIdentity, scope: Scope): void {
-  if (scopes !== undefined && !scopes.has(scope)) throw new Refusal('scope_missing', scope)
+export function requireScope({ site, scopes }: ServerIdentity, scope: Scope): void {
+  if (scopes !== undefined && !scopes.has(scope)) throw new Refusal('scope_missing', scope, { site: site.id })
 }

@@ -1,6 +1,7 @@
 import { errorFacts } from '../observe/log.ts'
 import { parseTraceparent } from '../observe/tracing.ts'
 import type { HttpAnswer, HttpRequest } from '../protocol/http.ts'
+import type { SiteId } from '../protocol/ids.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import type { Scope, ServerIdentity } from '../trust/trust.ts'
 import type { FastifySchema } from 'fastify'
@@ -37,8 +38,10 @@ export async function answer(
   parts: ApiParts,
   path: PathValues = NONE,
 ): Promise<HttpAnswer> {
+  let site: SiteId | undefined
   try {
     const identity = await authenticate(parts.trust, request.headers, call.scope)
+    site = identity.site.id
     const { headers, body } = request
     const nothing = call.method === 'GET' || (call.bodyOptional === true && body.length === 0)
     if (!nothing && !IS_JSON.test(headers['content-type'] ?? '')) throw new Refusal('unsupported_media_type')
@@ -52,7 +55,7 @@ export async function answer(
               name: `${call.method ?? 'POST'} ${call.path}`,
               kind: 'server',
               parent: parseTraceparent(headers['traceparent']),
-              facts: { site: identity.site.id },
+              facts: { site },
             },
             () => call.run(identity, body, path, query),
           )
@@ -62,7 +65,7 @@ export async function answer(
       body: JSON.stringify(await done),
     }
   } catch (error) {
-    return refuse(error, call.path, parts)
+    return refuse(error, call.path, parts, site)
   }
 }
 
@@ -85,9 +88,14 @@ function queryOf(url: string): URLSearchParams {
 }
 
 /** Returns the answer to what went wrong, counted and logged: a refusal in its own words, anything else as `internal`. */
-export function refuse(error: unknown, path: string, { metrics, log }: Pick<ApiParts, 'metrics' | 'log'>): HttpAnswer {
+export function refuse(
+  error: unknown,
+  path: string,
+  { metrics, log }: Pick<ApiParts, 'metrics' | 'log'>,
+  site?: SiteId,
+): HttpAnswer {
   const refusal = error instanceof Refusal ? error : new Refusal('internal')
-  metrics.refused(refusal.code)
+  metrics.refused(refusal.code, refusal.site ?? site)
   if (refusal === error) log.debug({ path, code: refusal.code }, 'a call was refused')
   else log.error({ path, ...errorFacts(error) }, 'a call failed')
   return problem(refusal)

@@ -33,6 +33,13 @@ const RENEWAL = LEASE / 3
 const CLOSING = 5000
 const SLOTS = { quick: 256, late: 1024, lateAfterMs: 500, failing: 256 }
 
+interface Seen {
+  readonly site: SiteId
+  readonly depth: number
+  /** Milliseconds since the epoch. */
+  readonly oldest: number | undefined
+}
+
 /** Tells sites what happens to their users (DESIGN §10). A site is told by whichever node takes it, one batch after the other. */
 export class Callbacks {
   readonly #options: CallbacksOptions
@@ -51,22 +58,28 @@ export class Callbacks {
   readonly #cancels: readonly Cancel[]
   #waiting = 0
   #closing = false
-  #seen = { depth: 0, oldest: Infinity }
+  #seen: readonly Seen[] = []
+  /** Facts that were given up since it was logged last. */
+  readonly #dropped = new Map<SiteId, number>()
 
   constructor(options: CallbacksOptions) {
     this.#options = options
-    this.#cancels = [every(LOOK, () => void this.#look()), every(RENEWAL, () => void this.#renew())]
+    this.#cancels = [
+      every(LOOK, () => void this.#look()),
+      every(LOOK, () => this.#tellDropped()),
+      every(RENEWAL, () => void this.#renew()),
+    ]
     void this.#look()
   }
 
-  /** Facts that wait for sites which this node is telling, or failed to tell, as of the last look. */
-  get depth(): number {
-    return this.#seen.depth
-  }
-
-  /** Seconds that the oldest of them has waited. */
-  get ageSeconds(): number {
-    return Math.max(0, (this.#options.clock.now() - this.#seen.oldest) / 1000)
+  /** The queues of sites which this node is telling, or failed to tell, as of the last look: how many facts, how old the oldest. */
+  get queues(): readonly { readonly site: SiteId; readonly depth: number; readonly ageSeconds: number }[] {
+    const now = this.#options.clock.now()
+    return this.#seen.map(({ site, depth, oldest }) => ({
+      site,
+      depth,
+      ageSeconds: oldest === undefined ? 0 : Math.max(0, (now - oldest) / 1000),
+    }))
   }
 
   crossed(topic: Topic, occupied: boolean, version: number): void {
@@ -84,7 +97,7 @@ export class Callbacks {
     const found = this.#options.trust.findSite(site)
     // Of a site that has to be looked for it is decided later.
     if (!(found instanceof Promise) && !wants(found?.callback, news.type)) return
-    if (this.#waiting >= WAITING) return this.#options.metrics.callbacksDropped(1)
+    if (this.#waiting >= WAITING) return this.#drop(site, 1)
     this.#waiting++
     const fact = { id: this.#options.newEventId(), ...news }
     const facts = this.#outbox.get(site)
@@ -108,6 +121,7 @@ export class Callbacks {
     this.#closing = true
     for (const cancel of this.#cancels) cancel()
     for (const { cancel } of this.#timers.values()) cancel()
+    this.#tellDropped()
     await poster.close()
   }
 
@@ -157,7 +171,7 @@ export class Callbacks {
   }
 
   #follow(site: SiteId, { waitMs, dropped }: Next): void {
-    if (dropped > 0) this.#options.metrics.callbacksDropped(dropped)
+    if (dropped > 0) this.#drop(site, dropped)
     if (waitMs !== undefined) this.#wake(site, waitMs)
   }
 
@@ -215,7 +229,7 @@ export class Callbacks {
       }
       const start = clock.now()
       const outcome = await send(this.#options, callback, batch)
-      metrics.callback(outcome.kind, (clock.now() - start) / 1000)
+      metrics.callback(site, outcome.kind, (clock.now() - start) / 1000)
       this.#note(site, batch, outcome)
       return await queue.done(site, configOf(callback), batch, outcome)
     } catch (error) {
@@ -240,6 +254,19 @@ export class Callbacks {
     else log.debug(facts, 'a callback failed again')
   }
 
+  #drop(site: SiteId, facts: number): void {
+    this.#options.metrics.callbacksDropped(site, facts)
+    this.#dropped.set(site, (this.#dropped.get(site) ?? 0) + facts)
+  }
+
+  /** One line for a site, however many facts there were. */
+  #tellDropped(): void {
+    for (const [site, facts] of this.#dropped) {
+      this.#options.log.warn({ site, facts }, 'facts for a callback were given up')
+    }
+    this.#dropped.clear()
+  }
+
   async #renew(): Promise<void> {
     if (this.#taken.size > 0) await this.#options.queue.renew(this.#taken).catch(() => {})
   }
@@ -251,12 +278,12 @@ export class Callbacks {
       for (const site of await queue.due()) if (!this.#working.has(site)) this.#wake(site, 0)
       // Whose batch is just closing does not wait.
       const own = new Set([...this.#ready, ...this.#failing, ...this.#working])
-      const seen = { depth: 0, oldest: Infinity }
-      for (const { depth, oldest } of await Promise.all([...own].map(site => queue.status(site)))) {
-        seen.depth += depth
-        seen.oldest = Math.min(seen.oldest, oldest ?? Infinity)
-      }
-      this.#seen = seen
+      this.#seen = await Promise.all(
+        [...own].map(async site => {
+          const { depth, oldest } = await queue.status(site)
+          return { site, depth, oldest }
+        }),
+      )
     } catch {
       // Redis is away, as the bus says in the log.
     }

@@ -42,7 +42,7 @@ async function run({ queue, clock, metrics, log }: SteerParts, site: SiteId, dee
     return {}
   }
   const dropped = await queue.drop(site)
-  metrics.callbacksDropped(dropped)
+  metrics.callbacksDropped(site, dropped)
   log.warn({ site, deed, dropped }, 'callbacks of a site are dropped, as was asked')
   return { dropped }
 }

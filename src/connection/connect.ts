@@ -33,9 +33,10 @@ export function checkStillTrusted(
   { site, user, issuedAt, licence }: UserIdentity,
   { trust, hub }: Pick<Services, 'trust' | 'hub'>,
 ): void {
-  if (licence !== undefined && trust.isRevoked(licence.id)) throw new Refusal('licence_revoked')
+  if (licence !== undefined && trust.isRevoked(licence.id))
+    throw new Refusal('licence_revoked', undefined, { site: site.id })
   const revoked = hub.revocations(userTopic(site.id, user))?.tokens ?? 0
-  if (issuedAt <= revoked) throw new Refusal('token_revoked')
+  if (issuedAt <= revoked) throw new Refusal('token_revoked', undefined, { site: site.id })
 }
 
 export function readToken(value: Json | undefined): string {
@@ -55,5 +56,6 @@ export function readLicence(value: Json | undefined): string | undefined {
  * sends no Origin is no browser, and could send any (CONTRACT 14).
  */
 export function checkWebOrigin({ site }: UserIdentity, webOrigin: string | undefined): void {
-  if (webOrigin !== undefined && !site.origins.has(webOrigin)) throw new Refusal('origin_not_allowed', webOrigin)
+  if (webOrigin === undefined || site.origins.has(webOrigin)) return
+  throw new Refusal('origin_not_allowed', webOrigin, { site: site.id })
 }

@@ -3,7 +3,7 @@ import { Seat } from '../limits/seat.ts'
 import { errorFacts } from '../observe/log.ts'
 import { closeCode, TOO_MUCH, TOO_SLOW } from '../protocol/codes.ts'
 import { decodeFrame, decodeId, type ClientFrame } from '../protocol/decode.ts'
-import type { ConnectionId, ThreadId } from '../protocol/ids.ts'
+import type { ConnectionId, SiteId, ThreadId } from '../protocol/ids.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import type { Topic } from '../protocol/topic.ts'
 import { type SiteLimits, UNKNOWN_SITE, type UserIdentity } from '../trust/trust.ts'
@@ -118,8 +118,8 @@ export class Connection {
 
   /** Tells the client of a refusal, and closes the connection if that is what goes with it. */
   refuse(refusal: Refusal, id?: number): void {
-    const { code, message, retryAfter, keepOpen } = refusal
-    this.#services.metrics.refused(code)
+    const { code, message, retryAfter, keepOpen, site = this.#site } = refusal
+    this.#services.metrics.refused(code, site)
     this.send({ op: 'error', id, code, message, retry_after: retryAfter })
     const close = closeCode(code)
     if (close === undefined || keepOpen) return
@@ -136,9 +136,8 @@ export class Connection {
   closedBy(code: number): void {
     this.#closed = true
     this.seat.release()
-    this.#services.metrics.connectionClosed(code)
-    const { user, site } = this.#identity ?? {}
-    this.#services.log.debug({ connection: this.id, site: site?.id, user, code }, 'closed')
+    this.#services.metrics.connectionClosed(code, this.#site)
+    this.#services.log.debug({ connection: this.id, site: this.#site, user: this.#identity?.user, code }, 'closed')
   }
 
   /** Takes over what a token says: the first, or the one of a refresh. */
@@ -152,7 +151,7 @@ export class Connection {
     if (this.#closed) return
     this.#backlog = this.#socket.getBufferedAmount()
     if (this.#backlog <= this.#limits.backpressureBytes) return
-    this.#services.metrics.slowConsumer()
+    this.#services.metrics.slowConsumer(this.#site)
     this.close(TOO_SLOW.close, TOO_SLOW.reason)
   }
 
@@ -182,7 +181,12 @@ export class Connection {
   #accepted({ user, site }: UserIdentity): void {
     this.#services.log.debug({ connection: this.id, address: this.seat.address, site: site.id, user }, 'connected')
     this.#webOrigin = undefined
+    this.#services.metrics.siteConnected(site.id)
     this.seat.authenticated()
+  }
+
+  get #site(): SiteId | undefined {
+    return this.#identity?.site.id
   }
 
   get #limits(): SiteLimits {
@@ -191,7 +195,7 @@ export class Connection {
 
   /** Answers a frame that is too much; closes when there is no sense in waiting. */
   #refuseFrame(id: number | undefined, why: string, seconds: number): void {
-    this.#services.metrics.rateLimited('frames')
+    this.#services.metrics.rateLimited('frames', this.#site)
     const final = seconds === Infinity
     this.refuse(new Refusal('rate_limited', why, final ? {} : { retryAfter: Math.ceil(seconds) }), id)
     if (final) this.close(TOO_MUCH, 'rate_limited')

@@ -68,7 +68,7 @@ export class Connections {
     if (identity !== undefined) this.#services.presence.disconnected(identity.site.id, identity.user)
     // uWebSockets does not tell whether it was its cap, but this much was needed to get there.
     const most = connection.backlog + this.#bytes
-    if (code === 1006 && most > this.#services.backlogCap) this.#services.metrics.slowConsumer()
+    if (code === 1006 && most > this.#services.backlogCap) this.#services.metrics.slowConsumer(identity?.site.id)
   }
 
   /** To be called when a connection is subscribed to a topic, or no more, as when it closes. */

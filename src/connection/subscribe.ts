@@ -37,7 +37,7 @@ export async function subscribe(
     // A thread may have been taken from the user meanwhile.
     ;({ allowed, refused } = sort(connection, topics, fault, services))
   }
-  for (const { code } of refused.values()) services.metrics.refused(code)
+  for (const { code } of refused.values()) services.metrics.refused(code, site)
   const chains = join(
     connection,
     allowed.map(thread => topics.get(thread)!),

@@ -19,7 +19,7 @@ export async function watch(connection: Connection, { id, fields }: ClientFrame,
     else if (known || room-- > 0) users.push(user)
     else refused.set(user, new Refusal('thread_limit', `${site.limits.threads} watched users`))
   }
-  for (const { code } of refused.values()) metrics.refused(code)
+  for (const { code } of refused.values()) metrics.refused(code, site.id)
   const topics = users.map(user => onlineTopic(site.id, user))
   await hub.follow(topics)
   await presence.open(topics)

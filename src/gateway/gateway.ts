@@ -125,7 +125,7 @@ export class Gateway implements Outlet {
     if (sockets === 0) return
     this.#options.connections.published(frame.length)
     this.#options.limits.delivered(topic, sockets)
-    this.#options.metrics.delivered(sockets, stamp === 0 ? undefined : (nowMicros() - stamp) / 1e6)
+    this.#options.metrics.delivered(topic, sockets, stamp === 0 ? undefined : (nowMicros() - stamp) / 1e6)
   }
 
   #route(app: UWS.TemplatedApp): void {

@@ -83,7 +83,7 @@ export class Hub implements BusListener {
     const { bus, clock, metrics } = this.#options
     const start = performance.now()
     await bus.send(topic, clientFrame({ ...event, id: newEventId(), at: clock.now() }), to)
-    metrics.published('client', (performance.now() - start) / 1000)
+    metrics.published('client', (performance.now() - start) / 1000, siteOf(topic))
   }
 
   /** Returns chains' heads, in their order. Rejects with `bus_down`. */
@@ -174,7 +174,7 @@ export class Hub implements BusListener {
     const { bus, clock, metrics, seal } = this.#options
     const start = performance.now()
     const published = await publish(bus, site, request, clock.now(), seal)
-    metrics.published('api', (performance.now() - start) / 1000)
+    metrics.published('api', (performance.now() - start) / 1000, site)
     return published
   }
 

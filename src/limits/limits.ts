@@ -52,10 +52,10 @@ export class Limits {
     const usage = this.#usage(site)
     const fault = usage.refusesConnection(user)
     if (fault !== undefined) {
-      this.#options.metrics.rateLimited(fault)
+      this.#options.metrics.rateLimited(fault, site.id)
       const most = fault === 'connections' ? site.limits.connections : site.limits.connectionsPerUser
       const whose = fault === 'connections' ? 'the site' : 'one user'
-      throw new Refusal('connection_limit', `${most} for ${whose}`, { retryAfter: CONNECT_AGAIN })
+      throw new Refusal('connection_limit', `${most} for ${whose}`, { retryAfter: CONNECT_AGAIN, site: site.id })
     }
     usage.connect(user)
   }
@@ -71,8 +71,8 @@ export class Limits {
     const usage = this.#usage(site)
     const now = this.#options.clock.now()
     usage.asked(1)
-    this.#refuse('publishes', usage.publishes, publishesPerSecond, now)
-    this.#refuse('deliveries', usage.deliveries, deliveriesPerSecond, now)
+    this.#refuse(site.id, 'publishes', usage.publishes, publishesPerSecond, now)
+    this.#refuse(site.id, 'deliveries', usage.deliveries, deliveriesPerSecond, now)
     usage.published(1, now)
   }
 
@@ -91,18 +91,18 @@ export class Limits {
   }
 
   /** To be called when a `send` was refused. */
-  refusedSend(): void {
-    this.#options.metrics.rateLimited('sends')
+  refusedSend(site: SiteId): void {
+    this.#options.metrics.rateLimited('sends', site)
   }
 
   close(): void {
     this.#cancel()
   }
 
-  #refuse(kind: 'publishes' | 'deliveries', bucket: TokenBucket, perSecond: number, now: number): void {
+  #refuse(site: SiteId, kind: 'publishes' | 'deliveries', bucket: TokenBucket, perSecond: number, now: number): void {
     const seconds = perSecond === Infinity ? 0 : bucket.wait(now, perSecond, perSecond)
     if (seconds === 0) return
-    this.#options.metrics.rateLimited(kind)
+    this.#options.metrics.rateLimited(kind, site)
     throw new Refusal('rate_limited', `${perSecond} ${kind} per second`, { retryAfter: Math.ceil(seconds) })
   }
 

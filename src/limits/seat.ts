@@ -75,7 +75,7 @@ export class Seat {
     const now = performance.now()
     const wait = secondsToWait(this.#sendFull, now, perSecond, perSecond)
     if (wait > 0) {
-      this.#limits.refusedSend()
+      this.#limits.refusedSend(this.#site!)
       throw new Refusal('rate_limited', `${perSecond} send per second`, { retryAfter: Math.ceil(wait) })
     }
     this.#sendFull = fullAfter(this.#sendFull, 1, now, perSecond)

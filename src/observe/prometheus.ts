@@ -1,17 +1,21 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { type Aggregator, collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
 import { CLOSE_CODES, type Code } from '../protocol/codes.ts'
+import type { SiteId } from '../protocol/ids.ts'
+import type { Topic } from '../protocol/topic.ts'
 import { Histogram } from './histogram.ts'
 import { LIMIT_KINDS, type LimitKind, type Metrics, type ReceiptFault } from './metrics.ts'
 import type { Numbers } from './numbers.ts'
+import { SiteMetrics, type SiteQueue } from './sites.ts'
+import type { SiteRows } from './site-families.ts'
 
 /** What is asked for when it is scraped, and not told as it happens. */
 export interface Gauges {
   connections(): number
   chains(): number
   presenceMembers(): number
-  callbackDepth(): number
-  callbackAgeSeconds(): number
+  /** Those that this node is telling, or failed to tell. */
+  callbackQueues(): readonly SiteQueue[]
 }
 
 export interface BuildInfo {
@@ -24,9 +28,14 @@ export interface BuildInfo {
 const LAG_RESOLUTION = 20
 const FAST = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 
-/** The numbers, for Prometheus (docs/metrics.md). Base units, histograms and no summaries, and no site label (DESIGN §12). */
+/**
+ * The numbers, for Prometheus (docs/metrics.md). Base units, histograms and no summaries, and no site label: what has one
+ * is apart, so that tenants cannot hurt the operator's scrape (DESIGN §12).
+ */
 export class PrometheusMetrics implements Metrics {
   readonly #registry = new Registry()
+  readonly #sites = new SiteMetrics()
+  #queues: Gauges['callbackQueues'] = () => []
   readonly #opened = this.#counter('connections_opened_total', 'WebSockets opened')
   readonly #closed = this.#counter('connections_closed_total', 'WebSockets closed, by close code', ['code'])
   readonly #authFailures = this.#counter('auth_failures_total', 'Refused tokens, licences and web origins, by code', [
@@ -53,7 +62,11 @@ export class PrometheusMetrics implements Metrics {
   readonly #callbacks = this.#counter('callbacks_total', 'Requests to callbacks by outcome, and facts dropped', [
     'outcome',
   ])
-  readonly #callbackSeconds = this.#histogram('callback_seconds', 'How long a request to a callback took')
+  readonly #callbackSeconds = this.#histogram('callback_seconds', 'How long a request to a callback took', [
+    ...FAST,
+    10,
+    15,
+  ])
   readonly #rateLimited = this.#counter('rate_limited_total', 'Refused because it was too much, by kind', ['kind'])
   readonly #slowConsumers = this.#counter(
     'slow_consumers_total',
@@ -77,6 +90,8 @@ export class PrometheusMetrics implements Metrics {
     }).set({ version, node, uws }, 1)
     for (const kind of LIMIT_KINDS) this.#rateLimited.inc({ kind }, 0)
     for (const outcome of ['ok', 'retry', 'gone', 'dropped']) this.#callbacks.inc({ outcome }, 0)
+    for (const cause of ['bus', 'era', 'origin']) this.#gaps.inc({ cause }, 0)
+    this.#refusals.inc({ code: 'internal' }, 0)
     const lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION })
     lag.enable()
     this.#gauge('event_loop_lag_seconds', 'The longest that the event loop was late since the last scrape', {
@@ -91,17 +106,19 @@ export class PrometheusMetrics implements Metrics {
 
   /** Names where the numbers come from that are only known when scraped. Called once. */
   observe(gauges: Gauges): void {
+    this.#queues = () => gauges.callbackQueues()
     this.#gauge('connections', 'Open WebSockets', { collect: gauge => gauge.set(gauges.connections()) })
     this.#gauge('chains', 'Chains that this node follows', { collect: gauge => gauge.set(gauges.chains()) })
     this.#gauge('presence_members', 'Users on this node, counted once for each thread that they are in', {
       collect: gauge => gauge.set(gauges.presenceMembers()),
     })
     this.#gauge('callback_queue_depth', 'Facts that wait for sites which this node is telling or failed to tell', {
-      collect: gauge => gauge.set(gauges.callbackDepth()),
+      collect: gauge => gauge.set(gauges.callbackQueues().reduce((sum, { depth }) => sum + depth, 0)),
     })
     this.#gauge('callback_queue_age_seconds', 'How long the oldest of them has waited', {
       ofSeveral: 'max',
-      collect: gauge => gauge.set(gauges.callbackAgeSeconds()),
+      collect: gauge =>
+        gauge.set(gauges.callbackQueues().reduce((most, { ageSeconds }) => Math.max(most, ageSeconds), 0)),
     })
   }
 
@@ -119,30 +136,44 @@ export class PrometheusMetrics implements Metrics {
     return this.#registry.getMetricsAsJSON()
   }
 
+  /** Returns what was counted of each site. */
+  sites(): SiteRows {
+    return this.#sites.rows(this.#queues())
+  }
+
   connectionOpened(): void {
     this.#opened.inc()
   }
 
-  connectionClosed(code: number): void {
+  connectionClosed(code: number, site?: SiteId): void {
+    if (site !== undefined) this.#sites.disconnected(site)
     // A client may close with any code it likes, and must not make a series of each.
     this.#closed.inc({ code: KNOWN_CLOSES.has(code) ? String(code) : 'other' })
   }
 
-  refused(code: Code): void {
-    if (AUTH.test(code)) this.#authFailures.inc({ code })
+  siteConnected(site: SiteId): void {
+    this.#sites.connected(site)
+  }
+
+  refused(code: Code, site?: SiteId): void {
+    const isAuth = AUTH.test(code)
+    if (isAuth) this.#authFailures.inc({ code })
     else this.#refusals.inc({ code })
+    if (site !== undefined) this.#sites.happened(isAuth ? 'authFailure' : 'refusal', site)
   }
 
   frameReceived(op: string): void {
     this.#frames.inc({ op })
   }
 
-  published(source: 'api' | 'client', seconds: number): void {
+  published(source: 'api' | 'client', seconds: number, site: SiteId): void {
+    this.#sites.published(source, site)
     this.#published[source].inc()
     this.#publishSeconds.observe(seconds)
   }
 
-  delivered(subscribers: number, seconds: number | undefined): void {
+  delivered(topic: Topic, subscribers: number, seconds: number | undefined): void {
+    this.#sites.delivered(topic, subscribers)
     this.#deliveries.inc(subscribers)
     // A new era's first stamps are a second ahead of the clock.
     if (seconds !== undefined) this.#latency.observe(Math.max(0, seconds))
@@ -152,12 +183,14 @@ export class PrometheusMetrics implements Metrics {
     this.#receiptsRefused.inc({ code })
   }
 
-  callback(outcome: 'ok' | 'retry' | 'gone', seconds: number): void {
+  callback(site: SiteId, outcome: 'ok' | 'retry' | 'gone', seconds: number): void {
+    this.#sites.happened(outcome, site)
     this.#callbacks.inc({ outcome })
     this.#callbackSeconds.observe(seconds)
   }
 
-  callbacksDropped(facts: number): void {
+  callbacksDropped(site: SiteId, facts: number): void {
+    this.#sites.happened('dropped', site, facts)
     this.#callbacks.inc({ outcome: 'dropped' }, facts)
   }
 
@@ -165,12 +198,14 @@ export class PrometheusMetrics implements Metrics {
     this.#gaps.inc({ cause }, chains)
   }
 
-  rateLimited(kind: LimitKind): void {
+  rateLimited(kind: LimitKind, site?: SiteId): void {
     this.#rateLimited.inc({ kind })
+    if (site !== undefined) this.#sites.rateLimited(kind, site)
   }
 
-  slowConsumer(): void {
+  slowConsumer(site?: SiteId): void {
     this.#slowConsumers.inc()
+    if (site !== undefined) this.#sites.happened('slow', site)
   }
 
   busUp(up: boolean): void {
@@ -191,8 +226,8 @@ export class PrometheusMetrics implements Metrics {
     return new Counter({ name: `throughline_${name}`, help, labelNames, registers: [this.#registry] })
   }
 
-  #histogram(name: string, help: string): Histogram {
-    return new Histogram(`throughline_${name}`, help, FAST, this.#registry)
+  #histogram(name: string, help: string, bounds = FAST): Histogram {
+    return new Histogram(`throughline_${name}`, help, bounds, this.#registry)
   }
 
   #gauge<L extends string>(

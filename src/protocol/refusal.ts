@@ -1,4 +1,5 @@
 import { CODES, type Code } from './codes.ts'
+import type { SiteId } from './ids.ts'
 
 interface Details {
   /** Seconds after which the same call may succeed. */
@@ -7,6 +8,8 @@ interface Details {
   pointer?: string
   /** Leaves a WebSocket open although the code would close it: the frame was well-formed, and only what it asked is too much. */
   keepOpen?: boolean
+  /** Whose call or token it was, if that site exists: to be counted, and told to nobody. */
+  site?: SiteId
 }
 
 /**
@@ -19,12 +22,14 @@ export class Refusal extends Error {
   readonly retryAfter: number | undefined
   readonly pointer: string | undefined
   readonly keepOpen: boolean
+  site: SiteId | undefined
 
-  constructor(code: Code, detail?: string, { retryAfter, pointer, keepOpen = false }: Details = {}) {
+  constructor(code: Code, detail?: string, { retryAfter, pointer, keepOpen = false, site }: Details = {}) {
     super(detail === undefined ? CODES[code].says : `${CODES[code].says} (${detail})`)
     this.code = code
     this.retryAfter = retryAfter
     this.pointer = pointer
     this.keepOpen = keepOpen
+    this.site = site
   }
 }

@@ -7,10 +7,10 @@ import type { Licence, Licences } from './licence.ts'
 import type { Fields } from './shape.ts'
 import type { Site } from './site.ts'
 
-/** A payload, and the site whose key signed it. */
-export interface Signed {
+/** What a token claims, and the site whose key signed it. */
+export interface Signed<Claims> {
   readonly site: Site
-  readonly payload: Fields
+  readonly claims: Claims
   /** What the site was known by, unless it stands in the site file. */
   readonly licence: Licence | undefined
 }
@@ -32,22 +32,31 @@ export class Signatures {
   }
 
   /**
-   * Returns a token's payload once its signature is verified. Until then its `iss` chooses the site and its `kid` one
-   * of the site's keys, and nothing else of it is looked at. Throws a Refusal.
+   * Returns what a token claims, by `read`, once its signature is verified. Until then its `iss` chooses the site and its
+   * `kid` one of the site's keys, and nothing else of it is looked at. Throws a Refusal, which knows the site if it exists.
    */
-  async verify(token: string, given: string | Licence | undefined): Promise<Signed> {
+  async verify<Claims>(
+    token: string,
+    given: string | Licence | undefined,
+    read: (payload: Fields) => Claims,
+  ): Promise<Signed<Claims>> {
     const jws = decodeJws(token)
     if (jws === undefined) throw new Refusal('token_malformed')
     const { site, licence } = await this.#siteOf(jws.payload['iss'], given)
-    const key = chooseKey(site.keys, jws.header['kid'])
-    if (key === undefined) throw new Refusal('token_key')
-    const outcome = await verifyJws(token, jws, key)
-    if ('fault' in outcome) throw new Refusal(`token_${outcome.fault}`)
-    if (given !== undefined && licence === undefined) this.#warnOnce(site.id)
-    return { site, licence, payload: outcome.payload }
+    try {
+      const key = chooseKey(site.keys, jws.header['kid'])
+      if (key === undefined) throw new Refusal('token_key')
+      const outcome = await verifyJws(token, jws, key)
+      if ('fault' in outcome) throw new Refusal(`token_${outcome.fault}`)
+      if (given !== undefined && licence === undefined) this.#warnOnce(site.id)
+      return { site, licence, claims: read(outcome.payload) }
+    } catch (error) {
+      if (error instanceof Refusal) error.site = site.id
+      throw error
+    }
   }
 
-  async #siteOf(iss: unknown, given: string | Licence | undefined): Promise<Pick<Signed, 'site' | 'licence'>> {
+  async #siteOf(iss: unknown, given: string | Licence | undefined): Promise<Pick<Signed<unknown>, 'site' | 'licence'>> {
     const id = parseSiteId(iss)
     if (id === undefined) throw new Refusal('unknown_site', "the token's iss is missing or is not a site id")
     // The operator's own file wins: a licence cannot bring back a key that was taken out of it (CONTRACT 8).

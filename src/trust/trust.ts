@@ -164,13 +164,17 @@ class FileTrust implements Trust {
   }
 
   async verifyUser(token: string, given?: string | Licence): Promise<UserIdentity> {
-    const { site, payload, licence } = await this.#signatures.verify(token, given)
-    return identityOf(site, readUserClaims(payload, this.#parts.clock.now()), licence)
+    const { site, claims, licence } = await this.#signatures.verify(token, given, payload =>
+      readUserClaims(payload, this.#parts.clock.now()),
+    )
+    return identityOf(site, claims, licence)
   }
 
   async verifyGrant(grant: string, given?: Licence): Promise<UserIdentity> {
-    const { site, payload, licence } = await this.#signatures.verify(grant, given)
-    return identityOf(site, readGrantClaims(payload, this.#parts.clock.now()), licence)
+    const { site, claims, licence } = await this.#signatures.verify(grant, given, payload =>
+      readGrantClaims(payload, this.#parts.clock.now()),
+    )
+    return identityOf(site, claims, licence)
   }
 
   async verifyServer(token: string, licenceText?: string): Promise<ServerIdentity> {
@@ -178,12 +182,16 @@ class FileTrust implements Trust {
     if (remembered !== undefined && remembered.licenceText === licenceText) {
       const { identity, licence } = remembered
       if (licence !== undefined) this.#licences.check(licence)
-      if (hasExpired(identity.expires, this.#parts.clock.now())) throw new Refusal('token_expired')
+      if (hasExpired(identity.expires, this.#parts.clock.now())) {
+        throw new Refusal('token_expired', undefined, { site: identity.site.id })
+      }
       return identity
     }
     const version = this.#version
-    const { site, payload, licence } = await this.#signatures.verify(token, licenceText)
-    const identity = { site, ...readServerClaims(payload, this.#parts.clock.now()) }
+    const { site, claims, licence } = await this.#signatures.verify(token, licenceText, payload =>
+      readServerClaims(payload, this.#parts.clock.now()),
+    )
+    const identity = { site, ...claims }
     if (version === this.#version) this.#servers.set(token, { identity, licence, licenceText })
     return identity
   }

@@ -1,5 +1,6 @@
 import type { Deed } from '../callbacks/steer.ts'
 import type { Numbers } from '../observe/numbers.ts'
+import type { SiteRows } from '../observe/site-families.ts'
 import type { HttpAnswer } from '../protocol/http.ts'
 import type { SiteId } from '../protocol/ids.ts'
 import type { StartFault } from './fault.ts'
@@ -15,6 +16,7 @@ export interface Answers {
   /** Whether its bus is up. */
   readonly bus: boolean
   readonly numbers: Numbers
+  readonly sites: SiteRows
 }
 
 /** What the admin port was asked for about a site's callbacks, */

@@ -5,6 +5,8 @@ import { backoff } from '../lib/backoff.ts'
 import { after, type Cancel, systemClock } from '../lib/clock.ts'
 import type { Log } from '../observe/log.ts'
 import { lasting, type Numbers } from '../observe/numbers.ts'
+import type { SiteRows } from '../observe/site-families.ts'
+import { lostSites } from '../observe/sites.ts'
 import { CannotStart, type StartFault } from './fault.ts'
 import type { HttpAnswer } from '../protocol/http.ts'
 import type { Answers, FromWorker, Steering, ToWorker } from './messages.ts'
@@ -16,6 +18,8 @@ export interface SeatOptions {
   readonly log: Log
   /** Called with what a process that has ended leaves behind. */
   readonly left: (numbers: Numbers) => void
+  /** Called with what a process had counted of sites and counts no more. */
+  readonly lost: (sites: SiteRows) => void
 }
 
 const PROGRAM = fileURLToPath(new URL('worker.js', import.meta.url))
@@ -40,6 +44,7 @@ export class Seat {
   #short = 0
   /** The newest of this process. */
   #numbers: Numbers = []
+  #sites: SiteRows = new Map()
   #asked: { kind: keyof Answers; resolve: (answer?: FromWorker) => void }[] = []
   readonly #steering = new Map<number, (answer: HttpAnswer | undefined) => void>()
   #calls = 0
@@ -58,6 +63,10 @@ export class Seat {
     return this.#numbers
   }
 
+  get sites(): SiteRows {
+    return this.#sites
+  }
+
   /** Starts the first process. Rejects with a CannotStart when it ends before it is ready; later ones are replaced. */
   start(): Promise<void> {
     return new Promise((resolve, reject) => this.#spawn(resolve, reject))
@@ -68,9 +77,9 @@ export class Seat {
     return ((await this.#ask('bus')) as Partial<Answers> | undefined)?.bus
   }
 
-  /** Brings `numbers` up to date. A process that is too busy to answer keeps its last ones. */
-  async count(): Promise<void> {
-    await this.#ask('numbers')
+  /** Brings `numbers`, or `sites`, up to date. A process that is too busy to answer keeps its last ones. */
+  async count(what: 'numbers' | 'sites'): Promise<void> {
+    await this.#ask(what)
   }
 
   /** Returns what the worker answers, or undefined when it does not. */
@@ -136,6 +145,7 @@ export class Seat {
     this.#ready = false
     this.#options.left(lasting(this.#numbers))
     this.#numbers = []
+    this.#takeSites(new Map())
     for (const { resolve } of this.#asked.splice(0)) resolve()
     for (const resolve of this.#steering.values()) resolve(undefined)
   }
@@ -159,9 +169,15 @@ export class Seat {
 
   #answered(answer: Partial<Answers>): void {
     this.#numbers = answer.numbers ?? this.#numbers
+    if (answer.sites !== undefined) this.#takeSites(answer.sites)
     const waiting = this.#asked
     this.#asked = waiting.filter(({ kind }) => !(kind in answer))
     for (const { kind, resolve } of waiting) if (kind in answer) resolve(answer)
+  }
+
+  #takeSites(sites: SiteRows): void {
+    this.#options.lost(lostSites(this.#sites, sites))
+    this.#sites = sites
   }
 
   #tell(message: ToWorker): void {

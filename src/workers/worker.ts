@@ -34,6 +34,7 @@ async function take(message: ToWorker): Promise<void> {
     tell({ call, steered: await started.steer(site, deed) })
   } else if (message === 'bus') tell({ bus: started.busUp })
   else if (message === 'numbers') tell({ numbers: await started.numbers() })
+  else if (message === 'sites') tell({ sites: started.sites() })
   else await drain()
 }
 

@@ -5,6 +5,8 @@ import { type Config, VARIABLES } from '../config/schema.ts'
 import { freePorts } from '../gateway/listen.ts'
 import { openLog } from '../observe/log.ts'
 import { addUp, CONTENT_TYPE, exposition, type Numbers } from '../observe/numbers.ts'
+import type { SiteRows } from '../observe/site-families.ts'
+import { addUpSites, siteExposition } from '../observe/sites.ts'
 import { problem } from '../protocol/problem.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import { Seat } from './seat.ts'
@@ -31,9 +33,13 @@ export async function startWorkers(config: Config, environment: NodeJS.ProcessEn
   const left = (numbers: Numbers): void => {
     past = addUp([past, numbers])
   }
+  let pastSites: SiteRows = new Map()
+  const lost = (sites: SiteRows): void => {
+    pastSites = addUpSites([pastSites, sites])
+  }
   const seats = Array.from(
     { length: config.workers },
-    (_, i) => new Seat({ worker: i + 1, environment: shared, log, left }),
+    (_, i) => new Seat({ worker: i + 1, environment: shared, log, left, lost }),
   )
   // However this process ends by itself, no worker stays; when it is killed, they notice.
   process.on('exit', () => seats.forEach(seat => seat.kill()))
@@ -43,9 +49,16 @@ export async function startWorkers(config: Config, environment: NodeJS.ProcessEn
     metrics: {
       contentType: CONTENT_TYPE,
       async text() {
-        await Promise.all(seats.map(seat => seat.count()))
+        await Promise.all(seats.map(seat => seat.count('numbers')))
         return exposition([past, ...seats.map(seat => seat.numbers)])
       },
+    },
+    async sites() {
+      await Promise.all(seats.map(seat => seat.count('sites')))
+      const now = addUpSites(seats.map(seat => seat.sites))
+      // Of a site that every worker has forgotten nothing is kept here.
+      pastSites = new Map([...pastSites].filter(([site]) => now.has(site)))
+      return siteExposition(addUpSites([pastSites, now]))
     },
     async health() {
       const buses = await Promise.all(seats.map(seat => seat.bus()))

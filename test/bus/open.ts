@@ -19,6 +19,7 @@ const ignore = (): void => {}
 export const metrics: Metrics = {
   connectionOpened: ignore,
   connectionClosed: ignore,
+  siteConnected: ignore,
   refused: ignore,
   frameReceived: ignore,
   published: ignore,

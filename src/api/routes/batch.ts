@@ -32,7 +32,7 @@ export function batchCall({ hub, limits, metrics }: ApiParts): Call {
       // All are handed over before the first is waited for, so they keep their order and share round trips.
       const outcomes = await Promise.all(events.map((event, i) => attempt(event, body, `/events/${i}`, site)))
       const refusals = outcomes.filter(outcome => outcome instanceof Refusal)
-      for (const { code } of refusals) metrics.refused(code)
+      for (const { code } of refusals) metrics.refused(code, site.id)
       if (refusals.length === outcomes.length && refusals.every(({ code }) => code === 'bus_down')) throw refusals[0]!
       return { results: outcomes.map(outcome => (outcome instanceof Refusal ? { error: describe(outcome) } : outcome)) }
     },
