@@ -213,8 +213,17 @@ await t.test('probes, Services and Prometheus find the ports where the relay lis
     }
     const admin = services.find(({ metadata }) => metadata.name.endsWith('-admin'))!
     const monitor = manifests.find(({ kind }) => kind === 'ServiceMonitor')?.spec as Monitor | undefined
-    if (monitor !== undefined) t.match(admin.metadata.labels, monitor.selector.matchLabels)
+    if (monitor === undefined) continue
+    t.match(admin.metadata.labels, monitor.selector.matchLabels)
+    t.strictSame(scraped(monitor), ['/metrics throughline', '/metrics/sites throughline-sites'], name)
   }
+})
+
+await t.test('Prometheus may be kept from the numbers of each site', { skip }, async t => {
+  const without = ['--set', 'serviceMonitor.sites=false']
+  const manifests = await readYaml<Manifest>(t, await render(newest, ...given('full.yaml'), ...without))
+  const monitor = manifests.find(({ kind }) => kind === 'ServiceMonitor')?.spec as Monitor
+  t.strictSame(scraped(monitor), ['/metrics throughline'])
 })
 
 interface Service {
@@ -224,6 +233,12 @@ interface Service {
 
 interface Monitor {
   readonly selector: { readonly matchLabels: Record<string, string> }
+  readonly endpoints: readonly { path: string; relabelings: readonly { replacement: string }[] }[]
+}
+
+/** Returns where Prometheus looks, and what it calls the job. */
+function scraped({ endpoints }: Monitor): string[] {
+  return endpoints.map(({ path, relabelings }) => `${path} ${relabelings.map(({ replacement }) => replacement).join()}`)
 }
 
 await t.test('the alerts are those of deploy/prometheus, with the address of their pages', { skip }, async t => {
