@@ -4,6 +4,7 @@ import { Client } from '../support/client.ts'
 import { freePort } from '../support/ports.ts'
 import { startRedis } from '../support/redis.ts'
 import { call, metric, type Relay, serve, Site, startRelay } from '../support/relay.ts'
+import { sites } from '../support/site-metrics.ts'
 import { until } from '../support/until.ts'
 
 t.setTimeout(120_000)
@@ -97,6 +98,14 @@ await t.test('two workers: shared ports, one /metrics, a worker that is killed i
     t.match(text, /^throughline_build_info\{[^}]+\} 1$/m)
     t.match(text, /^# TYPE throughline_event_publish_seconds histogram$/m)
     t.match(text, /^process_cpu_seconds_total [\d.]+$/m)
+    t.strictSame(await sites(relay), {
+      acme: {
+        connections: CLIENTS,
+        'events_published_total source=api': 10,
+        'events_published_total source=client': 0,
+        deliveries_total: 10 * CLIENTS,
+      },
+    })
   })
 
   await t.test('one is killed: it is replaced, its clients come back, and no counter goes down', async t => {
@@ -125,6 +134,11 @@ await t.test('two workers: shared ports, one /metrics, a worker that is killed i
     await until(() => all.every(client => client.events().at(-1)?.['id'] === 'after'), { what: 'the event everywhere' })
     t.equal(await metric(relay, 'connections'), all.length)
     t.equal(await metric(relay, 'connections_opened_total'), 2 * CLIENTS)
+    const delivered = 11 * CLIENTS - lost.length + again.length
+    await until(async () => (await sites(relay))['acme']?.['deliveries_total'] === delivered, {
+      what: 'what the one that died had counted for the site, and what came after',
+    })
+    t.match((await sites(relay))['acme'], { connections: all.length, 'events_published_total source=api': 11 })
   })
 
   await t.test('Redis goes away: not one says that the bus is up', async t => {
