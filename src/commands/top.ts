@@ -10,6 +10,7 @@ import { reachable } from './doctor/running-node.ts'
 import { frame, type Shown } from './top/frame.ts'
 import { rowOf } from './top/rates.ts'
 import { type Down, scrape, type Scrape } from './top/scrape.ts'
+import { type Sites, sitesOf } from './top/sites.ts'
 import { Screen } from './top/screen.ts'
 
 const EVERY_MS = 2000
@@ -19,7 +20,8 @@ const PATIENCE_MS = 1500
 const help = `throughline top [--admin URL,URL…] [--config FILE] [--once]
 
 Shows a cluster as it works: for each node its sockets, what is published and delivered each second, how long deliveries
-take, the lag of the event loop and the memory. Looks at the admin ports every 2 s; q or Ctrl-C ends it.
+take, the lag of the event loop and the memory; then the busiest sites. Looks at the admin ports every 2 s; q or Ctrl-C
+ends it.
 
   --admin    where the admin ports are, such as http://10.0.0.1:9090,http://10.0.0.2:9090; by default the configured address
   --config   a file with NAME=value lines, as for serve
@@ -97,6 +99,12 @@ class Watched implements Shown {
     const [before, now] = [this.#before, this.#now]
     if (now === undefined || 'down' in now) return now ?? 'waiting'
     return before === undefined || 'down' in before ? 'waiting' : rowOf(before, now)
+  }
+
+  get sites(): Sites {
+    const [before, now] = [this.#before, this.#now]
+    if (before === undefined || now === undefined || 'down' in before || 'down' in now) return new Map()
+    return sitesOf(before, now)
   }
 
   async look(): Promise<void> {

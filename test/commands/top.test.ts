@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import t from 'tap'
 import { quantile, rowOf } from '../../src/commands/top/rates.ts'
 import { readSamples } from '../../src/commands/top/samples.ts'
+import { addSites, busiest, type SiteRow, sitesOf } from '../../src/commands/top/sites.ts'
 import { top } from '../../src/commands/top.ts'
 import { Client } from '../support/client.ts'
 import { freePort } from '../support/ports.ts'
@@ -69,6 +70,11 @@ await t.test('two nodes are shown with what they do each second, and what they d
   t.ok(number(a[6]) > 0 && number(b[6]) > number(a[6]), 'twice as many are delivered where twice as many listen')
   t.match([a[7], b[7], total[6]], [/^\d+\.\d ms$/, /^\d+\.\d ms$/, /^\d+\.\d ms$/], 'p50')
   t.equal(number(total[2]), 3, 'sockets of all')
+  t.strictSame(cells(stdout, 'site'), ['site', 'sockets', 'publ/s', 'deliv/s', 'limited/s', 'refused/s', 'waits'])
+  const site = cells(stdout, 'acme')
+  t.strictSame([site[1], site[4], site[5], site[6]], ['3', '0', '0', '-'], 'of both nodes')
+  t.equal(site[2], a[5], 'all was published by it')
+  t.ok(number(site[3]) > number(b[6]), 'what both deliver')
 })
 
 await t.test('a node that is down is shown, with the reason, and the exit code tells', async t => {
@@ -117,6 +123,51 @@ await t.test('a restarted node has no rates yet, and no negative ones', async t 
     'throughline_deliveries_total 4\nthroughline_connections_closed_total{code="1000"} 1\nthroughline_connections_closed_total{code="1001"} 6',
   )
   t.match(rowOf(before, now), { delivered: undefined, closed: 3 })
+})
+
+await t.test('sites are compared with the scrape before, and added up over nodes', async t => {
+  const scrape = (at: number, text?: string) => ({
+    at,
+    samples: [],
+    sites: text === undefined ? undefined : readSamples(text.replaceAll(/^/gm, 'throughline_site_')),
+  })
+  const before = scrape(0, 'deliveries_total{site="a"} 100\ndeliveries_total{site="restarted"} 100')
+  const now = scrape(
+    2000,
+    `deliveries_total{site="a"} 104
+deliveries_total{site="restarted"} 2
+deliveries_total{site="new"} 6
+connections{site="a"} 5
+rate_limited_total{site="a",kind="sends"} 2
+rate_limited_total{site="a",kind="frames"} 4
+auth_failures_total{site="a"} 2
+refusals_total{site="a"} 6
+callback_queue_age_seconds{site="a"} 9`,
+  )
+  const one = sitesOf(before, now)
+  t.strictSame(one.get('a'), { connections: 5, published: 0, delivered: 2, limited: 3, refused: 4, age: 9 })
+  t.match([one.get('restarted'), one.get('new')], [{ delivered: 1 }, { delivered: 3 }])
+  t.match(addSites([one, one]).get('a'), { connections: 10, delivered: 4, limited: 6, age: 9 })
+  t.equal(sitesOf(scrape(0), now).size, 0, 'without the one before nothing can be told')
+  t.equal(sitesOf(before, scrape(2000)).size, 0, 'nor of a node that has no such numbers')
+})
+
+await t.test('the busiest sites are shown, and those that are refused the most among them', async t => {
+  const none: SiteRow = { connections: 0, published: 0, delivered: 0, limited: 0, refused: 0, age: 0 }
+  const sites = new Map<string, SiteRow>()
+  for (let i = 0; i < 20; i++) sites.set(`busy-${i}`, { ...none, delivered: 100 - i })
+  for (let i = 0; i < 9; i++) sites.set(`refused-${i}`, { ...none, limited: i, connections: i })
+  sites.set('both', { ...none, delivered: 1000, limited: 1000 })
+  const shown = busiest(sites, 10).map(([site]) => site)
+  t.strictSame(shown, [
+    'both',
+    ...['busy-0', 'busy-1', 'busy-2', 'busy-3', 'busy-4'],
+    ...['refused-8', 'refused-7', 'refused-6', 'refused-5'],
+  ])
+  t.strictSame(
+    busiest(new Map([...sites].slice(0, 2)), 10).map(([site]) => site),
+    ['busy-0', 'busy-1'],
+  )
 })
 
 await t.test('quantiles are those of Prometheus, and the text format is understood', async t => {
