@@ -37,8 +37,9 @@ const HAPPENINGS: Readonly<Record<SiteHappening, number>> = {
 }
 
 interface Row {
-  /** What the site's topics begin with. */
+  /** What the site's topics begin with, and another row where that has the same hash. */
   readonly prefix: string
+  next: Row | undefined
   readonly values: number[]
   /** The sum of `values` when it was looked at last, and how often it was the same. */
   seen: number
@@ -51,8 +52,8 @@ interface Row {
  */
 export class SiteMetrics {
   readonly #rows = new Map<SiteId, Row>()
-  /** Events of a site mostly come one after the other: then its name need not be cut out of the topic. */
-  #last: Row | undefined
+  /** The same rows by the hash of what topics begin with: to cut out a name for a Map is garbage for each event. */
+  #byHash = new Map<number, Row>()
 
   constructor() {
     every(SWEEP_MS, () => this.sweep())
@@ -75,8 +76,10 @@ export class SiteMetrics {
   }
 
   delivered(topic: Topic, sockets: number): void {
-    if (this.#last === undefined || !topic.startsWith(this.#last.prefix)) this.#last = this.#row(siteOf(topic))
-    this.#last.values[DELIVERIES]! += sockets
+    let row = this.#byHash.get(hashOf(topic))
+    while (row !== undefined && !topic.startsWith(row.prefix)) row = row.next
+    row ??= this.#row(siteOf(topic))
+    row.values[DELIVERIES]! += sockets
   }
 
   /** Of kinds that are about addresses nothing is counted. */
@@ -102,23 +105,47 @@ export class SiteMetrics {
 
   /** Forgets sites that have been idle for long. Called every minute. */
   sweep(): void {
-    this.#last = undefined
+    const before = this.#rows.size
     for (const [site, row] of this.#rows) {
       const sum = row.values.reduce((all, value) => all + value)
       row.unchanged = sum === row.seen && row.values[CONNECTIONS] === 0 ? row.unchanged + 1 : 0
       row.seen = sum
       if (row.unchanged >= SWEEPS) this.#rows.delete(site)
     }
+    if (this.#rows.size === before) return
+    this.#byHash = new Map()
+    for (const row of this.#rows.values()) this.#index(row)
   }
 
   #row(site: SiteId): Row {
     let row = this.#rows.get(site)
     if (row === undefined) {
-      row = { prefix: `${site}/`, values: Array.from({ length: COLUMNS }, () => 0), seen: 0, unchanged: 0 }
+      const values = Array.from({ length: COLUMNS }, () => 0)
+      row = { prefix: `${site}/`, next: undefined, values, seen: 0, unchanged: 0 }
       this.#rows.set(site, row)
+      this.#index(row)
     }
     return row
   }
+
+  #index(row: Row): void {
+    const hash = hashOf(row.prefix)
+    row.next = this.#byHash.get(hash)
+    this.#byHash.set(hash, row)
+  }
+}
+
+const SLASH = 0x2f
+
+/** Returns the hash of what stands before the first slash. */
+function hashOf(topic: string): number {
+  let hash = 0
+  for (let i = 0; i < topic.length; i++) {
+    const code = topic.charCodeAt(i)
+    if (code === SLASH) break
+    hash = (Math.imul(hash, 31) + code) | 0
+  }
+  return hash
 }
 
 /** Returns the rows of several processes together: sums, but of ages the greatest. */

@@ -163,11 +163,22 @@ await t.test('a site is forgotten after ten minutes without connections and with
   t.match(samplesOf(await siteExposition(rows(metrics))), { leaves: { deliveries_total: 2, connections: 0 } })
 })
 
-await t.test('a site whose name is the beginning of another has its own numbers', async t => {
+await t.test('sites whose names begin alike, or have the same hash, have their own numbers', async t => {
   const metrics = new SiteMetrics()
   for (const site of ['a', 'ab', 'a', 'a-b', 'ab']) metrics.delivered(topic(site), 1)
   const told = samplesOf(await siteExposition(rows(metrics)))
   t.match(told, { a: { deliveries_total: 2 }, ab: { deliveries_total: 2 }, 'a-b': { deliveries_total: 1 } })
+  for (const site of ['aan', 'ac0', 'aan']) metrics.delivered(topic(site), 1)
+  for (let i = 0; i < 11; i++) {
+    metrics.sweep()
+    metrics.delivered(topic('ac0'), 1)
+  }
+  t.strictSame([...rows(metrics).keys()], ['ac0'], 'the others are forgotten')
+  metrics.delivered(topic('aan'), 5)
+  t.match(samplesOf(await siteExposition(rows(metrics))), {
+    ac0: { deliveries_total: 12 },
+    aan: { deliveries_total: 5 },
+  })
 })
 
 await t.test('processes are added up, the ages excepted', async t => {
