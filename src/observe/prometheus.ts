@@ -90,6 +90,7 @@ export class PrometheusMetrics implements Metrics {
     }).set({ version, node, uws }, 1)
     for (const kind of LIMIT_KINDS) this.#rateLimited.inc({ kind }, 0)
     for (const outcome of ['ok', 'retry', 'gone', 'dropped']) this.#callbacks.inc({ outcome }, 0)
+    for (const source of ['api', 'client'] as const) this.#published[source].inc(0)
     for (const cause of ['bus', 'era', 'origin']) this.#gaps.inc({ cause }, 0)
     this.#refusals.inc({ code: 'internal' }, 0)
     const lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION })
@@ -217,7 +218,7 @@ export class PrometheusMetrics implements Metrics {
   }
 
   /** Counters with their label made once: they are on the way of every event. */
-  #bySource(name: string, help: string): Record<'api' | 'client', { inc(): void }> {
+  #bySource(name: string, help: string): Record<'api' | 'client', { inc(by?: number): void }> {
     const counter = this.#counter(name, help, ['source'])
     return { api: counter.labels('api'), client: counter.labels('client') }
   }

@@ -161,8 +161,15 @@ await t.test('the busiest sites are shown, and those that are refused the most a
   const shown = busiest(sites, 10).map(([site]) => site)
   t.strictSame(shown, [
     'both',
-    ...['busy-0', 'busy-1', 'busy-2', 'busy-3', 'busy-4'],
-    ...['refused-8', 'refused-7', 'refused-6', 'refused-5'],
+    'busy-0',
+    'busy-1',
+    'busy-2',
+    'busy-3',
+    'busy-4',
+    'refused-8',
+    'refused-7',
+    'refused-6',
+    'refused-5',
   ])
   t.strictSame(
     busiest(new Map([...sites].slice(0, 2)), 10).map(([site]) => site),

@@ -7,6 +7,7 @@ import { until } from '../support/until.ts'
 const acme = new Site('a-site-of-its-own')
 const relay = await startRelay(t, acme.entry())
 const server = acme.server()
+const atFirst = await scrape(relay)
 
 async function scrape({ admin }: Relay): Promise<string> {
   return (await fetch(`${admin}/metrics`)).text()
@@ -83,6 +84,22 @@ await t.test('calls and events of a batch that are refused are counted by code, 
     'refusals_total{code="bad_target"}': 2,
     'events_published_total{source="api"}': 1,
   })
+})
+
+await t.test(
+  'what alerts ask for is there at 0 before it is counted: increase() does not see a series that begins at 1',
+  t => {
+    const zeros = new Set([...valuesOf(atFirst)].flatMap(([name, value]) => (value === 0 ? name : [])))
+    for (const cause of ['bus', 'era', 'origin']) t.ok(zeros.has(`gaps_total{cause="${cause}"}`), cause)
+    for (const source of ['api', 'client']) t.ok(zeros.has(`events_published_total{source="${source}"}`), source)
+    t.ok(zeros.has('refusals_total{code="internal"}'))
+    t.ok(zeros.has('callbacks_total{outcome="dropped"}'))
+    t.end()
+  },
+)
+
+await t.test('a request to a callback is timed until it is given up', async t => {
+  t.match(atFirst, /^throughline_callback_seconds_bucket\{le="15"\} 0$/m)
 })
 
 await t.test('build info and the bus are told', async t => {

@@ -121,8 +121,10 @@ await t.test('callbacks are counted by outcome, and the queue is told', async t 
 await t.test('facts that are given up are logged once, with the site and how many', async t => {
   origin.answer = status(410)
   await call(relay, acme.server(), '/v1/callbacks/retry', {})
-  const lines = (): { site: string; facts: number }[] =>
-    relay.log.filter(line => line.includes('facts for a callback were given up')).map(line => JSON.parse(line) as any)
+  const lines = (): object[] =>
+    relay.log
+      .filter(line => line.includes('facts for a callback were given up'))
+      .map(line => JSON.parse(line) as object)
   await until(() => lines().length > 0, { ms: 15_000, what: 'the line' })
   const dropped = (await sites(relay))['acme']!['callbacks_total outcome=dropped']
   t.match(lines(), [{ site: 'acme', facts: dropped, level: 40 }])
