@@ -73,7 +73,8 @@ await t.test('two nodes are shown with what they do each second, and what they d
   t.strictSame(cells(stdout, 'site'), ['site', 'sockets', 'publ/s', 'deliv/s', 'limited/s', 'refused/s', 'waits'])
   const site = cells(stdout, 'acme')
   t.strictSame([site[1], site[4], site[5], site[6]], ['3', '0', '0', '-'], 'of both nodes')
-  t.equal(site[2], a[5], 'all was published by it')
+  // Sites are scraped a moment after their node.
+  t.ok(Math.abs(number(site[2]) / number(a[5]) - 1) < 0.3, 'all was published by it')
   t.ok(number(site[3]) > number(b[6]), 'what both deliver')
 })
 
