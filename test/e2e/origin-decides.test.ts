@@ -140,7 +140,8 @@ await t.test('what was revoked while a node could not hear is applied when it ca
   await redis.cli('HSET', key!, '*', iat)
   await redis.cli('CLIENT', 'KILL', 'TYPE', 'pubsub')
   t.equal((await client.expectClose()).code, 4410)
-  t.equal(await redis.cli('TTL', key!), String(86_520), 'and it is not remembered for ever')
+  const left = Number(await redis.cli('TTL', key!))
+  t.ok(left > 86_400 && left <= 86_520, 'and it is not remembered for ever')
 })
 
 await t.test('remove takes a user out of a thread at once, and refuses the tokens and grants from before', async t => {
