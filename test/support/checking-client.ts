@@ -3,7 +3,7 @@ import { type Cause, Follower } from './follower.ts'
 import type { Frame } from './client.ts'
 import type { Origin } from './origin.ts'
 import type { Chance } from './random.ts'
-import type { Relay } from './relay.ts'
+import type { Entrance } from './relay.ts'
 
 const FINAL = new Set([4401, 4403, 4410])
 const BACKOFF = { first: 1000, most: 30_000 }
@@ -15,14 +15,14 @@ export interface CheckingClientOptions {
   readonly token: string
   readonly threads: readonly string[]
   /** Names the nodes that are up now, as a load balancer knows them. */
-  readonly nodes: () => readonly Relay[]
+  readonly nodes: () => readonly Entrance[]
   readonly origin: Origin
   readonly chance: Chance
 }
 
 /** One WebSocket of a client, and what the relay promised for it: no event twice, none too early, each chain in order. */
 class Line {
-  readonly node: Relay
+  readonly node: Entrance
   readonly socket: WebSocket
   readonly opened = performance.now()
   readonly joined = new Set<string>()
@@ -30,7 +30,7 @@ class Line {
   /** That the relay asked to leave it, so that its end is no drop. */
   leaving = false
 
-  constructor(node: Relay) {
+  constructor(node: Entrance) {
     this.node = node
     this.socket = new WebSocket(node.ws, ['throughline.v1'], { perMessageDeflate: false })
     this.socket.on('error', () => {
@@ -93,7 +93,7 @@ export class CheckingClient {
   }
 
   /** The node that it is connected to. */
-  get node(): Relay | undefined {
+  get node(): Entrance | undefined {
     return this.#line?.node
   }
 

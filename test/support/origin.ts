@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { numberOf } from './follower.ts'
 import type { Chance } from './random.ts'
-import { call, type Relay, type Site } from './relay.ts'
+import { call, type Entrance, type Site } from './relay.ts'
 
 /** Milliseconds that the answer to a question takes: long enough for events to come in between. */
 const ANSWER_TAKES = 20
@@ -18,7 +18,7 @@ export class Origin {
   // Origins of tests that share a Redis must not have ids in common: a repeat is not published.
   readonly #name = randomBytes(4).toString('hex')
   readonly #token: string
-  readonly #nodes: () => readonly Relay[]
+  readonly #nodes: () => readonly Entrance[]
   readonly #chance: Chance
   readonly #saved = new Map<string, string[]>()
   readonly #outbox = new Map<string, string[]>()
@@ -28,7 +28,7 @@ export class Origin {
   refused = 0
 
   /** `nodes` names those that are up now, as a load balancer knows them. */
-  constructor(site: Site, nodes: () => readonly Relay[], chance: Chance) {
+  constructor(site: Site, nodes: () => readonly Entrance[], chance: Chance) {
     this.#token = site.server()
     this.#nodes = nodes
     this.#chance = chance
@@ -97,6 +97,8 @@ export class Origin {
       if (took > ANSWERS_WITHIN) this.faults.push(`an answer (${status}) took ${Math.round(took)} ms`)
       if (status === 200) return undefined
       this.refused++
+      // A proxy's word for a node that went away with the call.
+      if (status === 502) return FIRST_RETRY
       const retryAfter = Number(headers.get('retry-after'))
       if (status !== 503 || !(retryAfter > 0)) this.faults.push(`${status}, Retry-After ${headers.get('retry-after')}`)
       return retryAfter * 1000

@@ -18,10 +18,11 @@ export interface Teardown {
 /** A site with a secret of its own, as its origin knows it. */
 export class Site {
   readonly id: string
-  readonly #secret = randomBytes(32)
+  readonly #secret: Buffer
 
-  constructor(id: string) {
+  constructor(id: string, secret: Buffer = randomBytes(32)) {
     this.id = id
+    this.#secret = secret
   }
 
   /** Its entry in the site file. */
@@ -46,10 +47,14 @@ export class Site {
   }
 }
 
-export interface Relay {
-  readonly pid: number
+/** Where clients and origins come in: a node, or what stands before several. */
+export interface Entrance {
   readonly ws: string
   readonly api: string
+}
+
+export interface Relay extends Entrance {
+  readonly pid: number
   readonly admin: string
   readonly sitesFile: string
   /** What it has logged so far, one line each. */
@@ -125,7 +130,7 @@ function linesOf(child: ChildProcess): string[] {
 
 /** Calls the API as the site's origin does. A string body is sent as it is. */
 export async function call(
-  relay: Relay,
+  relay: Pick<Entrance, 'api'>,
   token: string,
   path: string,
   body: unknown,

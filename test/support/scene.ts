@@ -3,12 +3,15 @@ import { CheckingClient } from './checking-client.ts'
 import type { Cause } from './follower.ts'
 import { Origin } from './origin.ts'
 import { Chance, SEED } from './random.ts'
-import { type Relay, Site, startRelay } from './relay.ts'
+import { type Entrance, type Relay, Site, startRelay } from './relay.ts'
 import { until } from './until.ts'
 
 export interface SceneOptions {
-  /** The bus of each node. */
+  /** The bus of each node that the scene starts. */
   readonly buses: readonly string[]
+  /** What stands before nodes that others have started. */
+  readonly proxy?: Entrance
+  readonly site?: Site
   readonly environment?: Record<string, string>
   readonly clients?: number
 }
@@ -35,7 +38,7 @@ export interface Account {
 
 /** Nodes, an origin that publishes all the time, and clients that keep an account: a fault is put into the middle. */
 export class Scene {
-  readonly site = new Site('acme')
+  readonly site: Site
   /** Those that are up, as a load balancer would know. */
   readonly nodes: Relay[] = []
   readonly clients: readonly CheckingClient[]
@@ -44,12 +47,16 @@ export class Scene {
   readonly #options: SceneOptions
   readonly #chance = new Chance(SEED)
   readonly #started: Relay[] = []
+  // Another each time, since a client that is asked to leave goes to another than it came from.
+  readonly #entrances = (): readonly Entrance[] =>
+    this.#options.proxy === undefined ? this.nodes : [{ ...this.#options.proxy }]
   #load: NodeJS.Timeout | undefined
 
   private constructor(t: Test, options: SceneOptions) {
     this.#t = t
     this.#options = options
-    this.origin = new Origin(this.site, () => this.nodes, this.#chance)
+    this.site = options.site ?? new Site('acme')
+    this.origin = new Origin(this.site, this.#entrances, this.#chance)
     this.clients = Array.from({ length: options.clients ?? CLIENTS }, (_, i) => this.#client(`u${i}`))
     t.teardown(() => {
       this.rest()
@@ -117,7 +124,7 @@ export class Scene {
   }
 
   /** Waits until the clients of these nodes, or of all, have been told so last. */
-  async told(bus: 'up' | 'down', nodes: readonly Relay[] = this.nodes): Promise<void> {
+  async told(bus: 'up' | 'down', nodes: readonly Entrance[] = this.nodes): Promise<void> {
     const concerned = this.clients.filter(({ node }) => node !== undefined && nodes.includes(node))
     await until(() => concerned.every(({ statuses }) => statuses.at(-1) === bus), {
       ms: HEALS_WITHIN,
@@ -213,7 +220,7 @@ export class Scene {
       user,
       token,
       threads,
-      nodes: () => this.nodes,
+      nodes: this.#entrances,
       origin: this.origin,
       chance: this.#chance,
     })
