@@ -17,11 +17,11 @@ finish() {
 exec 3>&2 # the trap may run where stderr goes to a file
 trap finish EXIT
 trap 'exit 1' INT TERM
-# Whatever is started in it ends with it.
+# Whatever is started in it ends with it. Process 1 is a shell, since it must take the ends of orphans.
 within() {
   unshare --mount --pid --fork --kill-child bash -ec '
     mount -t proc proc "$1/proc"; mount --rbind /dev "$1/dev"; mount -t tmpfs tmpfs "$1/dev/shm"
-    exec chroot "$1" /usr/bin/env -i HOME=/root LANG=C.UTF-8 "${@:2}"' - "$root" "${npm_environment[@]}" "$@"
+    status=0; chroot "$1" /usr/bin/env -i HOME=/root LANG=C.UTF-8 "${@:2}" || status=$?; exit $status' - "$root" "${npm_environment[@]}" "$@"
 }
 
 echo 'check-node24: making Debian trixie, Node 24 and what the tests need'

@@ -10,25 +10,30 @@ needs debootstrap git node npm unshare ip
 work=$(mktemp -d) root=$work/root
 finish() {
   local status=$?
-  if [ $status != 0 ]; then tail -n 20 "$work"/*.log "$root"/var/log/units/*.log "$root/tmp/account" >&2 2>/dev/null || true; fi
+  if [ $status != 0 ]; then tail -n 8 "$work"/*.log "$root"/var/log/units/*.log "$root/tmp/account" >&2 2>/dev/null || true; fi
   rm -rf --one-file-system "$work"
 }
 trap finish EXIT
 trap 'exit 1' INT TERM
 
-# The commands of the page's first block, which has its settings, then those of the blocks that are marked so.
+# The commands of the page's first block, which has its settings, and of those that are marked with $1; and, to read along,
+# the heading before each.
 blocks() {
   node -e '
-    const blocks = [...fs.readFileSync("docs/operate/evening.md", "utf8").matchAll(/^```sh(.*)\n([^]*?)^```$/gm)]
-    const [settings, ...all] = blocks.map(([, mark, text]) => ({ mark: mark.trim(), text }))
-    console.log([settings, ...all.filter(({ mark }) => mark === process.argv[1])].map(({ text }) => text).join("\n"))' "$1"
+    const text = fs.readFileSync("docs/operate/evening.md", "utf8")
+    const [settings, ...blocks] = [...text.matchAll(/^```sh(.*)\n([^]*?)^```$/gm)]
+    const of = blocks.filter(([, mark]) => mark.trim() === process.argv[1])
+    const heading = ({ index }) => text.slice(0, index).match(/^## .*$/gm).at(-1)
+    console.log([settings[2], ...of.flatMap(block => [`echo "\n${heading(block)}"`, block[2]])].join("\n"))' "$1"
 }
-# Runs a file of commands in it; $1 are further words for unshare. Whatever is started ends with it.
+# Runs a file of commands in it, on the network of this machine or (--net) on one of its own. Whatever is started ends with it.
 within() {
   unshare $1 --mount --pid --fork --kill-child bash -ec '
-    ip link set lo up; mount -t proc proc "$1/proc"; mount --rbind /dev "$1/dev"; mount -t tmpfs tmpfs "$1/run"
-    exec chroot "$1" /usr/bin/env -i HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive SOURCE=/source NOW=v-now NEXT=v-next "${@:3}" \
-      bash -euo pipefail "$2"' - "$root" "$2" "${npm_environment[@]}"
+    # glibc looks up no address for a machine that has none but 127.0.0.1.
+    if [ "$3" = --net ]; then ip link set lo up && ip address add 192.0.2.1/32 dev lo; fi
+    mount -t proc proc "$1/proc"; mount --rbind /dev "$1/dev"; mount -t tmpfs tmpfs "$1/run"
+    exec chroot "$1" /usr/bin/env -i HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive SOURCE=/source NOW=v-now NEXT=v-next "${@:4}" \
+      bash -euo pipefail "$2"' - "$root" "$2" "$1" "${npm_environment[@]}"
 }
 
 echo 'evening: making a bare Debian 13'

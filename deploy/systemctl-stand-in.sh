@@ -36,7 +36,8 @@ start() {
     for folder in $(values EnvironmentFile); do . "${folder#-}"; done
     while read -r pre; do [ -z "$pre" ] || export "${pre?}"; done < <(values Environment)
     set +a
-    ulimit -n "$(value LimitNOFILE | grep . || echo 524288)"
+    # A container may not give more than it has.
+    ulimit -n "$(value LimitNOFILE | grep . || echo 524288)" 2>/dev/null || ulimit -n "$(ulimit -Hn)"
     eval "set -- $(value ExecStart)"
     [ -z "$user" ] || set -- setpriv --reuid "$user" --regid "${group:-$user}" --init-groups "$@"
     cd /

@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { generateKeyPairSync } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -143,11 +143,15 @@ function makeAuthority(
     return { cert: read(`${file}.pem`), key: read(`${file}.key`) }
   }
   const name = '127-0-0-1.example'
+  // OpenSSL 3.4 and newer let no end come before the beginning; older ones have no other way.
+  const { stdout, stderr } = spawnSync('openssl', ['x509', '-help'], { encoding: 'utf8' })
+  const dates = ['-not_before', '20200101000000Z', '-not_after', '20200102000000Z']
+  const past = `${stdout}${stderr}`.includes('-not_before') ? dates : ['-days', '-1']
   const unknown = issue('unknown', 'stranger', name, '-days', '9')
   return {
     ca: read('ca.pem'),
     good: issue('good', 'ca', name, '-days', '9'),
-    expired: issue('expired', 'ca', name, '-days', '-1'),
+    expired: issue('expired', 'ca', name, ...past),
     other: issue('other', 'ca', 'other.example', '-days', '9'),
     client: issue('client', 'ca', name, '-days', '9'),
     unknown,

@@ -14,7 +14,8 @@ const site = new Site(id, Buffer.from(sites[id]!.keys[0]!.k, 'base64url'))
 
 t.setTimeout(0)
 const ended = new Promise(resolve => {
-  process.once('SIGINT', resolve)
+  // Not once: with no listener left, tap takes the signal for its own end.
+  process.on('SIGINT', resolve)
 })
 const scene = await Scene.open(t, { buses: [], proxy: { ws, api }, site })
 scene.load()

@@ -72,10 +72,17 @@ function compare(bytes: Buffer, layout: Layout, seen: Record<string, number>): s
 
 function judge(bytes: Buffer, text: string): { value: unknown } | undefined {
   try {
-    return isUtf8(bytes) ? { value: JSON.parse(text) as unknown } : undefined
+    return isUtf8(bytes) ? { value: parse(text) } : undefined
   } catch {
     return undefined
   }
+}
+
+/**
+ * JSON.parse, kept from a fault of V8 in Node 24: after an object like it with the key "\\", it takes the key "\"" for that.
+ */
+function parse(text: string): unknown {
+  return JSON.parse(text.replace(/\\[^]/g, escape => (escape === '\\"' ? '\\u0022' : escape)))
 }
 
 /** Tells whether what was read is what JSON.parse says, with opaque values read now. */
@@ -83,7 +90,7 @@ function same(read: Json | undefined, value: unknown, bytes: Buffer, found: { na
   if (read instanceof RawJson) {
     found.opaque++
     const text = bytes.subarray(read.start, read.end).toString()
-    return text === text.trim() && JSON.stringify(JSON.parse(text)) === JSON.stringify(value)
+    return text === text.trim() && JSON.stringify(parse(text)) === JSON.stringify(value)
   }
   if (Number.isNaN(read)) {
     found.nans++
