@@ -79,10 +79,19 @@ function judge(bytes: Buffer, text: string): { value: unknown } | undefined {
 }
 
 /**
- * JSON.parse, kept from a fault of V8 in Node 24: after an object like it with the key "\\", it takes the key "\"" for that.
+ * JSON.parse, kept from a fault of V8 in Node 24: where it expects a key that ends in a backslash, as after a like object,
+ * it takes an escape there for it. So the value is read with a dot at the end of each string.
  */
 function parse(text: string): unknown {
-  return JSON.parse(text.replace(/\\[^]/g, escape => (escape === '\\"' ? '\\u0022' : escape)))
+  JSON.parse(text)
+  return undotted(JSON.parse(text.replace(/"((?:[^"\\]|\\.)*)"/g, '"$1."')))
+}
+
+function undotted(value: unknown): unknown {
+  if (typeof value === 'string') return value.slice(0, -1)
+  if (Array.isArray(value)) return value.map(undotted)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key.slice(0, -1), undotted(each)]))
 }
 
 /** Tells whether what was read is what JSON.parse says, with opaque values read now. */
