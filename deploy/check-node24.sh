@@ -40,6 +40,6 @@ within node -p '`check-node24: Node ${process.version}`'
 
 status=0
 within npm --prefix /throughline test -- --reporter=tap "$@" >"$work/tap.log" 2>&1 || status=$?
-grep -E -A 12 '^ *not ok' "$work/tap.log" || true
+grep -E -B 8 -A 4 '^ *not ok|Error: ' "$work/tap.log" || true
 grep -E '# SKIP|^# (\{|time=)' "$work/tap.log" || tail -n 30 "$work/tap.log"
 exit "$status"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Rehearses docs/operate/evening.md: runs the commands of its blocks, as they stand there, on a Debian 13 that is made in a
-# temporary folder, and shows what they print. Tests what is committed. Takes about three minutes and 2 GB.
+# temporary folder, and shows what they print. Tests what is committed. Takes three to five minutes and 2 GB.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ -n "${BOUNDED-}" ] || BOUNDED=1 exec timeout --kill-after=20 900 bash "deploy/$(basename "$0")"
@@ -24,7 +24,8 @@ blocks() {
     const [settings, ...blocks] = [...text.matchAll(/^```sh(.*)\n([^]*?)^```$/gm)]
     const of = blocks.filter(([, mark]) => mark.trim() === process.argv[1])
     const heading = ({ index }) => text.slice(0, index).match(/^## .*$/gm).at(-1)
-    console.log([settings[2], ...of.flatMap(block => [`echo "\n${heading(block)}"`, block[2]])].join("\n"))' "$1"
+    const told = (block, i) => (i > 0 && heading(block) === heading(of[i - 1]) ? [] : [`echo; echo "${heading(block)}"`])
+    console.log([settings[2], ...of.flatMap((block, i) => [...told(block, i), block[2]])].join("\n"))' "$1"
 }
 # Runs a file of commands in it, on the network of this machine or (--net) on one of its own. Whatever is started ends with it.
 within() {
