@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs the whole test suite on Node 24, in a Debian trixie of its own: there the newer uWebSockets.js loads, which needs
-# glibc 2.38. Tests what is committed. Not part of .ci/run: it takes about ten minutes, and 3 GB of the temporary folder.
+# glibc 2.38. Tests what is committed. Not part of .ci/run: it takes a quarter of an hour, and 3 GB of the temporary folder.
 # Without Helm, whose tests say that they were skipped. Words after it go to tap: deploy/check-node24.sh dist/test/e2e/*.js
 set -euo pipefail
 cd "$(dirname "$0")/.."

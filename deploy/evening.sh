@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Rehearses docs/operate/evening.md: runs the commands of its blocks, as they stand there, on a Debian 13 that is made in a
-# temporary folder, and shows what they print. Tests what is committed. Takes three to five minutes and 2 GB.
+# temporary folder, and shows what they print. Tests what is committed. Takes about six minutes and 2 GB.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ -n "${BOUNDED-}" ] || BOUNDED=1 exec timeout --kill-after=20 900 bash "deploy/$(basename "$0")"
