@@ -76,7 +76,7 @@ function isRow(row: Shown['row']): row is Row {
 }
 
 function cells<R>(columns: readonly Column<R>[], text: (column: Column<R>) => string): string {
-  return columns.map(column => text(column).padStart(column.width)).join(' ')
+  return columns.map(column => ` ${text(column).padStart(column.width)}`).join('')
 }
 
 const UNKNOWN = '-'
