@@ -8,6 +8,8 @@ const ANSWER_MS = 10_000
 const SILENT_HEARTBEATS = 2.5
 // After a sleep timers go on where they stopped: with short steps a dead link is noticed soon after.
 const LOOK_MS = 5000
+// Also after a sleep: what came meanwhile may still be unread then, so that silence has to be found twice.
+const AGAIN_MS = 1000
 const LOST = 1006
 
 /** A frame for the relay that gets its `id` here. */
@@ -42,6 +44,7 @@ export function openSocket({ WebSocket, url, onopen, onframe, onclose, onerror }
   let heard = Date.now()
   let silence = ANSWER_MS
   let timer: ReturnType<typeof setTimeout>
+  let isSilent = false
   let isOver = false
   const socket: WebSocket & { readonly terminate?: () => void } = new WebSocket(url, PROTOCOL)
 
@@ -59,8 +62,9 @@ export function openSocket({ WebSocket, url, onopen, onframe, onclose, onerror }
   const silentMs = (): number => Date.now() - heard
   const look = (): void => {
     const left = silence - silentMs()
-    if (left <= 0) end(LOST)
-    else timer = setTimeout(look, Math.min(left, LOOK_MS))
+    if (left <= 0 && isSilent) return end(LOST)
+    isSilent = left <= 0
+    timer = setTimeout(look, isSilent ? AGAIN_MS : Math.min(left, LOOK_MS))
   }
   const send = (frame: object): void => {
     if (socket.readyState === 1) socket.send(JSON.stringify(frame))

@@ -12,6 +12,8 @@ export class FakeRelay {
   /** When sockets were opened. */
   readonly opened: number[] = []
   heartbeat = 25
+  /** Where every chain stands. */
+  head = 1
   /** Seconds for which tokens are good. */
   expiresIn = 3600
   /** Is asked first; answers by itself if it returns true. */
@@ -62,7 +64,7 @@ export class FakeRelay {
 
   #answer({ op, id, threads = [] }: Frame & { threads?: string[] }, socket: WebSocket): void {
     const say = (frame: object): void => socket.send(JSON.stringify({ id, ...frame }))
-    const chain = { head: 1, state: 'current' }
+    const chain = { head: this.head, state: 'current' }
     if (op === 'connect') {
       const expires = Math.floor(Date.now() / 1000) + this.expiresIn
       const { heartbeat } = this

@@ -22,6 +22,9 @@ export interface Seen {
 export interface TabOptions {
   readonly share?: 'worker' | 'leader' | 'none'
   readonly user?: string
+  /** The relay's, if left out. */
+  readonly url?: string
+  readonly pollSeconds?: number
   readonly workerUrl?: string
   /** Without `fetchSince`. */
   readonly isMute?: boolean
@@ -85,6 +88,15 @@ export class Tab {
     }
     await until(isLive, { ms: 40_000, what: () => `a tab that is live: ${JSON.stringify(seen)}` })
     return seen
+  }
+
+  /** Waits until it is live, or no longer. */
+  async turns(is: 'live' | 'lost'): Promise<void> {
+    await this.page.evaluate(`new Promise(done => {
+      const look = () => (relay.state === 'live') === ${is === 'live'} && (off(), done())
+      const off = relay.on('state', look)
+      look()
+    })`)
   }
 
   /** Returns the ids of the events of thread 1, once there are so many. */

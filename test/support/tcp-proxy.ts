@@ -20,6 +20,8 @@ export class TcpProxy {
   readonly #links = new Set<Link>()
   #target: HostPort
   #letsIn = true
+  /** How many links were asked for, those that it refused too. */
+  asked = 0
 
   private constructor(target: HostPort) {
     this.#target = target
@@ -85,6 +87,7 @@ export class TcpProxy {
   }
 
   #open(near: Socket): void {
+    this.asked++
     if (!this.#letsIn) {
       reset(near)
       return
