@@ -1,10 +1,12 @@
 /** How long to wait. Pure: chance comes as a number from 0 up to 1. */
 const FIRST_MS = 1000
-const LONGEST_MS = 30_000
+// With 2, one page in four would wait longer after an outage of seconds than it lasted; so it is one in sixteen.
+const GROWTH = 1.5
+const LONGEST_MS = 20_000
 
 /** Returns the milliseconds to wait before attempt `n` (from 0) in a row: exponential, capped, with full jitter. */
 export function backoff(n: number, chance: number): number {
-  return chance * Math.min(FIRST_MS * 2 ** n, LONGEST_MS)
+  return chance * Math.min(FIRST_MS * GROWTH ** n, LONGEST_MS)
 }
 
 /**

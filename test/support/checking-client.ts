@@ -6,7 +6,7 @@ import type { Chance } from './random.ts'
 import type { Entrance } from './relay.ts'
 
 const FINAL = new Set([4401, 4403, 4410])
-const BACKOFF = { first: 1000, most: 30_000 }
+const BACKOFF = { first: 1000, growth: 1.5, most: 20_000 }
 /** Milliseconds after which a connection that stayed open makes the next attempt a first one again. */
 const SETTLED = 60_000
 
@@ -203,7 +203,7 @@ export class CheckingClient {
 
   #retry(): void {
     if (!this.#awake) return
-    const most = Math.min(BACKOFF.first * 2 ** this.#attempt++, BACKOFF.most)
+    const most = Math.min(BACKOFF.first * BACKOFF.growth ** this.#attempt++, BACKOFF.most)
     this.#later('retry', () => this.#open(), (most / 2) * (1 + this.#options.chance.part()))
   }
 
