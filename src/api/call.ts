@@ -19,9 +19,14 @@ export interface Call {
   readonly scope: Scope
   readonly schema: FastifySchema
   readonly bodyOptional?: true
-  /** Does what is asked and returns the answer's JSON. `path` has what stands in the path. Rejects with a Refusal. */
-  run(identity: ServerIdentity, body: Buffer, path: PathValues, query: URLSearchParams): Promise<object>
+  /**
+   * Does what is asked and returns what to answer: as a string it is JSON. `path` has what stands in the path. Throws a
+   * Refusal, or rejects with one.
+   */
+  run(identity: ServerIdentity, body: Buffer, path: PathValues, query: URLSearchParams): Says | Promise<Says>
 }
+
+export type Says = object | string
 
 export type PathValues = Readonly<Record<string, string>>
 
@@ -57,12 +62,13 @@ export async function answer(
               parent: parseTraceparent(headers['traceparent']),
               facts: { site },
             },
-            () => call.run(identity, body, path, query),
+            async () => call.run(identity, body, path, query),
           )
+    const says = await done
     return {
       status: 200,
       headers: call.method === 'GET' ? NOT_KEPT : JSON_TYPE,
-      body: JSON.stringify(await done),
+      body: typeof says === 'string' ? says : JSON.stringify(says),
     }
   } catch (error) {
     return refuse(error, call.path, parts, site)

@@ -15,9 +15,9 @@ export interface Bus {
    * node that is cut off is not told later, it learns from the next `prev`. With an `id` a repeat within 5 minutes is
    * not published again but answered with the first stamps, chain by chain. Rejects with a Refusal `bus_down` when the
    * outcome is unknown for any chain: it may have been delivered, and the same call with the same `id` completes the rest.
-   * The answers stand in the order of `topics`.
+   * The answers stand in the order of `topics`: a promise of them only where somebody has to be asked.
    */
-  publish(publication: Publication): Promise<Placed[]>
+  publish(publication: Publication): readonly Placed[] | Promise<readonly Placed[]>
 
   /**
    * Listens to topics, then reads what is known of them, in this order, so that between head and stream nothing is missed.

@@ -1,6 +1,6 @@
 import { every, nowMicros } from '../lib/clock.ts'
 import { HEAD_TTL } from '../protocol/chain.ts'
-import { PREV, type FramePieces } from '../protocol/encode.ts'
+import { writeFrame } from '../protocol/encode.ts'
 import type { Topic } from '../protocol/topic.ts'
 import type { Bus, BusListener, Known, Placed, Publication, Recipients } from './bus.ts'
 import { afterNotice, type Notice, REVOCATION_TTL, type Revocations } from './notice.ts'
@@ -38,7 +38,7 @@ export class MemoryBus implements Bus {
     // The presence of one process needs no bus, and this one neither fails nor forgets.
   }
 
-  async publish(publication: Publication): Promise<Placed[]> {
+  publish(publication: Publication): Placed[] {
     const now = nowMicros()
     return publication.topics.map(topic => this.#place(topic, publication, now))
   }
@@ -55,7 +55,7 @@ export class MemoryBus implements Bus {
   async gap(topics: readonly Topic[]): Promise<void> {
     const now = nowMicros()
     for (const topic of topics) {
-      const stamp = this.#advance(topic, now)
+      const stamp = this.#advance(topic, this.#head(topic), now)
       if (this.#listening.has(topic)) this.#listener?.gap(topic, stamp)
     }
   }
@@ -93,20 +93,20 @@ export class MemoryBus implements Bus {
     const seen = key === undefined ? undefined : this.#seen.get(key)
     if (seen !== undefined && seen.until > now) return { stamp: seen.stamp, duplicate: true }
     const prev = this.#head(topic)
-    const stamp = ephemeral ? 0 : this.#advance(topic, now)
+    const stamp = ephemeral ? 0 : this.#advance(topic, prev, now)
     if (key !== undefined) {
       this.#seen.delete(key)
       this.#seen.set(key, { stamp, until: now + ID_TTL })
     }
     if (this.#listening.has(topic)) {
-      this.#listener?.deliver({ topic, stamp, except, frame: splice(frame, stamp, prev) })
+      this.#listener?.deliver({ topic, stamp, except, frame: writeFrame(frame, stamp, prev) })
     }
     return { stamp, duplicate: false }
   }
 
   /** Gives the next place in a chain. */
-  #advance(topic: Topic, now: number): number {
-    const stamp = Math.max(now, this.#head(topic) + 1)
+  #advance(topic: Topic, head: number, now: number): number {
+    const stamp = Math.max(now, head + 1)
     this.#heads.delete(topic)
     this.#heads.set(topic, stamp)
     return stamp
@@ -130,12 +130,4 @@ export class MemoryBus implements Bus {
       this.#heads.delete(topic)
     }
   }
-}
-
-function splice({ before, after }: FramePieces, stamp: number, prev: number): Buffer {
-  const start = stamp === 0 ? before : `${before}${stamp}${PREV}${prev}`
-  const frame = Buffer.allocUnsafe(start.length + after.length)
-  frame.write(start, 'latin1')
-  after.copy(frame, start.length)
-  return frame
 }

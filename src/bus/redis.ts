@@ -90,7 +90,7 @@ export class RedisBus implements Bus, LinkEvents {
   async publish(publication: Publication): Promise<Placed[]> {
     const { topics, frame } = publication
     if (topics.length === 1) return this.#inEra(() => this.#scripts.publish(publication, topics))
-    const room = Math.max(1, Math.floor(BURST / (frame.before.length + frame.after.length)))
+    const room = Math.max(1, Math.floor(BURST / (frame.before.length + frame.after.length + frame.data.length)))
     const placed = new Map<Topic, Placed>()
     for (const burst of chunks(topics, room)) {
       await this.#inParts(burst, async part => {

@@ -1,3 +1,4 @@
+import { writeAfter } from '../protocol/encode.ts'
 import { isUserTopic, type Topic } from '../protocol/topic.ts'
 import { type Keys, partitionOf } from '../redis/keys.ts'
 import { loadScript, type RedisLink } from '../redis/link.ts'
@@ -32,7 +33,7 @@ export class Scripts {
       id === undefined ? '0' : '1',
       exceptField(except),
       frame.before,
-      frame.after,
+      writeAfter(frame),
     ]
     const answers = (await this.#link.run(PUBLISH, keys, args)) as number[]
     // An id that an ephemeral event had first has no stamp, whoever asks.

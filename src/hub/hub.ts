@@ -64,12 +64,12 @@ export class Hub implements BusListener {
     return this.#chains.size
   }
 
-  /** Rejects with `bus_down`; then the same call with the same id is safe. */
-  publish(site: SiteId, request: PublishRequest): Promise<Published> {
+  /** Returns a promise where somebody has to be asked. It rejects with `bus_down`; then the same call with the same id is safe. */
+  publish(site: SiteId, request: PublishRequest): Published | Promise<Published> {
     const { tracing } = this.#options
     if (tracing === undefined) return this.#publish(site, request)
     const span = { name: 'publish', kind: 'producer', facts: { site, type: request.type } } as const
-    return tracing.within(span, () => {
+    return tracing.within(span, async () => {
       const { current } = tracing
       return this.#publish(
         site,
@@ -134,9 +134,10 @@ export class Hub implements BusListener {
   }
 
   // The bytes go out as they came (DESIGN §3): reading more than the bus frame's prefix here would cost every subscriber.
-  deliver({ topic, stamp, except, frame }: Delivery): void {
+  deliver(delivery: Delivery): void {
+    const { topic, stamp, except, frame } = delivery
     if (stamp > 0 && !this.#chains.advance(topic, stamp)) return
-    if (except === undefined) this.#outlet!.publish({ topic, frame, stamp })
+    if (except === undefined) this.#outlet!.publish(delivery)
     else this.#deliverMarked(topic, frame, stamp, except)
   }
 
@@ -170,12 +171,15 @@ export class Hub implements BusListener {
     this.#cancel()
   }
 
-  async #publish(site: SiteId, request: PublishRequest): Promise<Published> {
+  #publish(site: SiteId, request: PublishRequest): Published | Promise<Published> {
     const { bus, clock, metrics, seal } = this.#options
     const start = performance.now()
-    const published = await publish(bus, site, request, clock.now(), seal)
-    metrics.published('api', (performance.now() - start) / 1000, site)
-    return published
+    const counted = (published: Published): Published => {
+      metrics.published('api', (performance.now() - start) / 1000, site)
+      return published
+    }
+    const published = publish(bus, site, request, clock.now(), seal)
+    return published instanceof Promise ? published.then(counted) : counted(published)
   }
 
   /** Delivers an event that leaves out a connection, or is traced. */

@@ -1,13 +1,15 @@
 import type { ConnectionId, EventId, EventType, ThreadId, UserId } from './ids.ts'
 
 /**
- * A frame but for its stamps: `before` + stamp + `,"prev":` + prev + `after`. The bus splices them in where it makes
- * them, so a frame is encoded once, on the node that accepts the event (DESIGN §3). An ephemeral frame is `before` + `after`.
+ * A frame but for its stamps: `before` + stamp + `,"prev":` + prev + `after` + data + `}`. The bus splices them in where
+ * it makes them, so a frame is encoded once, on the node that accepts the event (DESIGN §3). An ephemeral frame is all
+ * that without stamp and prev.
  */
 export interface FramePieces {
-  /** ASCII. */
+  /** ASCII, as `after` is. */
   readonly before: string
-  readonly after: Buffer
+  readonly after: string
+  readonly data: Buffer
 }
 
 export interface OriginEvent {
@@ -22,7 +24,6 @@ export interface OriginEvent {
   readonly data: Buffer
 }
 
-export const PREV = ',"prev":'
 const OWN = Buffer.from(',"own":true}', 'latin1')
 const TYPE = ',"type":'
 
@@ -31,15 +32,12 @@ const TYPE = ',"type":'
  * frame for the left-out connection (see ownFrame). Ids and types need no JSON escaping: see their alphabet in ids.ts.
  */
 export function chainedFrame(chain: string, event: OriginEvent): FramePieces {
-  return {
-    before: `{"op":"event","chain":"${chain}","stamp":`,
-    after: pieces(`,"id":"${event.id}"${TYPE}`, event),
-  }
+  return { before: `{"op":"event","chain":"${chain}","stamp":`, after: afterStamps(event), data: event.data }
 }
 
 /** Returns the pieces of an event that has no place in a chain. */
 export function ephemeralFrame(event: OriginEvent): FramePieces {
-  return { before: '{"op":"event"', after: pieces(`,"id":"${event.id}"${TYPE}`, event) }
+  return { before: '{"op":"event"', after: afterStamps(event), data: event.data }
 }
 
 /** Returns what the connection that an event leaves out is sent, to keep its chain whole: no type, no thread, no data (CONTRACT 1). */
@@ -47,13 +45,26 @@ export function ownFrame(frame: Buffer): Buffer {
   return Buffer.concat([frame.subarray(0, frame.indexOf(TYPE)), OWN])
 }
 
-function pieces(start: string, { type, thread, at, receipt, data }: OriginEvent): Buffer {
+function afterStamps({ id, type, thread, at, receipt }: OriginEvent): string {
   const about = thread === undefined ? '' : `,"thread":"${thread}"`
   const back = receipt === undefined ? '' : `,"receipt":"${receipt}"`
-  const head = `${start}"${type}"${about},"at":${at}${back},"data":`
-  const bytes = Buffer.allocUnsafe(head.length + data.length + 1)
-  bytes.write(head, 0, 'latin1')
-  data.copy(bytes, head.length)
+  return `,"id":"${id}"${TYPE}"${type}"${about},"at":${at}${back},"data":`
+}
+
+/** Returns the whole frame; 0 as its stamp stands for none. */
+export function writeFrame({ before, after, data }: FramePieces, stamp: number, prev: number): Buffer {
+  return close(stamp === 0 ? `${before}${after}` : `${before}${stamp},"prev":${prev}${after}`, data)
+}
+
+/** Returns what follows the stamps, for those who splice elsewhere. */
+export function writeAfter({ after, data }: FramePieces): Buffer {
+  return close(after, data)
+}
+
+function close(start: string, data: Buffer): Buffer {
+  const bytes = Buffer.allocUnsafe(start.length + data.length + 1)
+  bytes.write(start, 0, 'latin1')
+  data.copy(bytes, start.length)
   bytes[bytes.length - 1] = 0x7d // }
   return bytes
 }

@@ -119,8 +119,8 @@ export function event(data: string | Buffer = '"hello"'): FramePieces {
 }
 
 /** Returns the bytes that clients must see. */
-export function spliced({ before, after }: FramePieces, stamp: number, prev: number): Buffer {
-  return Buffer.concat([Buffer.from(`${before}${stamp},"prev":${prev}`), after])
+export function spliced({ before, after, data }: FramePieces, stamp: number, prev: number): Buffer {
+  return Buffer.concat([Buffer.from(`${before}${stamp},"prev":${prev}${after}`), data, Buffer.from('}')])
 }
 
 /** Returns what a delivered frame says about its place. */
@@ -136,8 +136,12 @@ export async function say(bus: Bus, topic: Topic, more: Partial<Publication> = {
 }
 
 /** Publishes one event in many chains. */
-export async function sayAll(bus: Bus, topics: readonly Topic[], more: Partial<Publication> = {}): Promise<Placed[]> {
-  return bus.publish({ topics, frame: event(), ephemeral: false, id: undefined, except: undefined, ...more })
+export async function sayAll(
+  bus: Bus,
+  topics: readonly Topic[],
+  more: Partial<Publication> = {},
+): Promise<readonly Placed[]> {
+  return await bus.publish({ topics, frame: event(), ephemeral: false, id: undefined, except: undefined, ...more })
 }
 
 /** Subscribes to one topic and returns its head. */

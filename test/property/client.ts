@@ -142,10 +142,9 @@ export class Origin {
     const thread = THREADS[CHAINS.indexOf(chain)]!
     const nobody = { except: undefined, receiptTo: undefined }
     const event = { id: parseEventId(next)!, type: TYPE, thread, data: DATA, ephemeral: false, ...nobody }
-    node.hub
-      .publish(SITE, { to: { thread }, ...event })
-      .then(({ stamps }) => {
-        this.#steps.push(`  published ${next}: ${JSON.stringify(stamps)}`)
+    Promise.resolve(node.hub.publish(SITE, { to: { thread }, ...event }))
+      .then(({ placed }) => {
+        this.#steps.push(`  published ${next}: ${JSON.stringify(placed)}`)
         this.#published.set(chain, this.#published.get(chain)! + 1)
       }, nothing)
       .finally(() => this.#busy.delete(chain))

@@ -1,4 +1,3 @@
-import type { Published } from '../../hub/publish.ts'
 import { parseJson, type Json } from '../../protocol/raw-json.ts'
 import { Refusal } from '../../protocol/refusal.ts'
 import type { Site } from '../../trust/trust.ts'
@@ -7,6 +6,7 @@ import type { Call } from '../call.ts'
 import { describeCall } from '../describe.ts'
 import { readEvent } from '../event.ts'
 import { readOnly } from '../fields.ts'
+import { publishedJson } from '../published.ts'
 import { Batch, Results } from '../schemas.ts'
 
 const EVENTS = 1000
@@ -30,24 +30,36 @@ export function batchCall({ hub, limits, metrics }: ApiParts): Call {
       }
       limits.publishMore(site, events.length - 1)
       // All are handed over before the first is waited for, so they keep their order and share round trips.
-      const outcomes = await Promise.all(events.map((event, i) => attempt(event, body, `/events/${i}`, site)))
+      const attempts = events.map((event, i) => attempt(event, body, `/events/${i}`, site))
+      const outcomes = attempts.some(each => each instanceof Promise)
+        ? await Promise.all(attempts)
+        : (attempts as Outcome[])
       const refusals = outcomes.filter(outcome => outcome instanceof Refusal)
       for (const { code } of refusals) metrics.refused(code, site.id)
       if (refusals.length === outcomes.length && refusals.every(({ code }) => code === 'bus_down')) throw refusals[0]!
-      return { results: outcomes.map(outcome => (outcome instanceof Refusal ? { error: describe(outcome) } : outcome)) }
+      return `{"results":[${outcomes.map(outcome => (outcome instanceof Refusal ? describe(outcome) : outcome)).join()}]}`
     },
   }
 
-  async function attempt(event: Json, body: Buffer, at: string, site: Site): Promise<Published | Refusal> {
+  function attempt(event: Json, body: Buffer, at: string, site: Site): Outcome | Promise<Outcome> {
     try {
-      return await hub.publish(site.id, readEvent(event, body, at, site.limits.dataBytes))
+      const published = hub.publish(site.id, readEvent(event, body, at, site.limits.dataBytes))
+      if (!(published instanceof Promise)) return publishedJson(published)
+      return published.then(later => publishedJson(later)).catch(refusal)
     } catch (error) {
-      if (error instanceof Refusal) return error
-      throw error
+      return refusal(error)
     }
   }
 }
 
-function describe({ code, message, pointer }: Refusal): object {
-  return { code, message, pointer }
+/** What came of an event: what to say of it, as JSON, or why it was not published. */
+type Outcome = string | Refusal
+
+function refusal(error: unknown): Refusal {
+  if (error instanceof Refusal) return error
+  throw error
+}
+
+function describe({ code, message, pointer }: Refusal): string {
+  return JSON.stringify({ error: { code, message, pointer } })
 }

@@ -1,3 +1,5 @@
+import type { PublishRequest } from '../../hub/publish.ts'
+import type { SiteId } from '../../protocol/ids.ts'
 import { parseJson } from '../../protocol/raw-json.ts'
 import { Refusal } from '../../protocol/refusal.ts'
 import type { ServerIdentity } from '../../trust/trust.ts'
@@ -6,6 +8,7 @@ import { requireScope } from '../authenticate.ts'
 import type { Call } from '../call.ts'
 import { describeCall } from '../describe.ts'
 import { readEvent } from '../event.ts'
+import { publishedJson } from '../published.ts'
 import { Event, Published, Report } from '../schemas.ts'
 import { readOnline } from './online.ts'
 
@@ -21,17 +24,22 @@ export function publishCall({ hub, presence, limits }: ApiParts): Call {
       Published,
       Report,
     ),
-    async run(identity, body, _path, query) {
+    run(identity, body, _path, query) {
       const { site } = identity
       const reports = query.size > 0 && readReport(query, identity)
       limits.publish(site)
       const event = readEvent(parseJson(body, 'event'), body, '', site.limits.dataBytes)
-      if (!reports) return hub.publish(site.id, event)
-      if (!('users' in event.to)) throw new Refusal('bad_target', 'report=online needs to.users', { pointer: '/to' })
-      // Read first: an event that was published must not look as if it had failed.
-      const online = await readOnline(presence, site.id, event.to.users)
-      return { ...(await hub.publish(site.id, event)), online }
+      if (reports) return publishAndReport(site.id, event)
+      const published = hub.publish(site.id, event)
+      return published instanceof Promise ? published.then(later => publishedJson(later)) : publishedJson(published)
     },
+  }
+
+  async function publishAndReport(site: SiteId, event: PublishRequest): Promise<string> {
+    if (!('users' in event.to)) throw new Refusal('bad_target', 'report=online needs to.users', { pointer: '/to' })
+    // Read first: an event that was published must not look as if it had failed.
+    const online = await readOnline(presence, site, event.to.users)
+    return publishedJson(await hub.publish(site, event), online)
   }
 }
 
