@@ -79,7 +79,7 @@ export class Gateway implements Outlet {
     this.#outbox = []
     for (const item of items) this.#send(item)
     // One turn later, when uWebSockets has written to the sockets: then it is true, and delays nobody.
-    setImmediate(() => items.forEach(item => this.#count(item)))
+    setImmediate(() => this.#count(items))
   }
 
   subscribers(topic: Topic): number {
@@ -115,17 +115,24 @@ export class Gateway implements Outlet {
   #endTurn(): void {
     this.#turn = false
     this.#crowded = this.#outbox.length > 1
-    if (this.#alone !== undefined) this.#count(this.#alone)
+    if (this.#alone !== undefined) this.#count([this.#alone])
     this.#alone = undefined
     this.flush()
   }
 
-  #count({ topic, stamp, frame }: OutgoingEvent): void {
-    const sockets = this.#app.numSubscribers(topic)
-    if (sockets === 0) return
-    this.#options.connections.published(frame.length)
-    this.#options.limits.delivered(topic, sockets)
-    this.#options.metrics.delivered(topic, sockets, stamp === 0 ? undefined : (nowMicros() - stamp) / 1e6)
+  #count(items: readonly OutgoingEvent[]): void {
+    const { connections, limits, metrics } = this.#options
+    const now = nowMicros()
+    let last: Topic | undefined
+    let sockets = 0
+    for (const { topic, stamp, frame } of items) {
+      if (topic !== last) sockets = this.#app.numSubscribers(topic)
+      last = topic
+      if (sockets === 0) continue
+      connections.published(frame.length)
+      limits.delivered(topic, sockets)
+      metrics.delivered(topic, sockets, stamp === 0 ? undefined : (now - stamp) / 1e6)
+    }
   }
 
   #route(app: UWS.TemplatedApp): void {

@@ -1,8 +1,9 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
-import { type Aggregator, collectDefaultMetrics, Counter, Gauge, Registry } from 'prom-client'
+import { type Aggregator, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { CLOSE_CODES, type Code } from '../protocol/codes.ts'
 import type { SiteId } from '../protocol/ids.ts'
 import type { Topic } from '../protocol/topic.ts'
+import { Counter } from './counter.ts'
 import { Histogram } from './histogram.ts'
 import { LIMIT_KINDS, type LimitKind, type Metrics, type ReceiptFault } from './metrics.ts'
 import type { Numbers } from './numbers.ts'
@@ -37,15 +38,19 @@ export class PrometheusMetrics implements Metrics {
   readonly #sites = new SiteMetrics()
   #queues: Gauges['callbackQueues'] = () => []
   readonly #opened = this.#counter('connections_opened_total', 'WebSockets opened')
-  readonly #closed = this.#counter('connections_closed_total', 'WebSockets closed, by close code', ['code'])
-  readonly #authFailures = this.#counter('auth_failures_total', 'Refused tokens, licences and web origins, by code', [
+  readonly #closed = this.#counter('connections_closed_total', 'WebSockets closed, by close code', 'code')
+  readonly #authFailures = this.#counter(
+    'auth_failures_total',
+    'Refused tokens, licences and web origins, by code',
     'code',
-  ])
-  readonly #refusals = this.#counter('refusals_total', 'Everything else that was refused, on either port, by code', [
+  )
+  readonly #refusals = this.#counter(
+    'refusals_total',
+    'Everything else that was refused, on either port, by code',
     'code',
-  ])
-  readonly #frames = this.#counter('frames_received_total', 'Frames received from clients, by op', ['op'])
-  readonly #published = this.#bySource('events_published_total', 'Events accepted and handed to the bus')
+  )
+  readonly #frames = this.#counter('frames_received_total', 'Frames received from clients, by op', 'op')
+  readonly #published = this.#counter('events_published_total', 'Events accepted and handed to the bus', 'source')
   readonly #publishSeconds = this.#histogram(
     'event_publish_seconds',
     'From an event being accepted to the bus confirming it',
@@ -55,19 +60,19 @@ export class PrometheusMetrics implements Metrics {
     'delivery_latency_seconds',
     "From an event's stamp to its writing to the sockets of this node",
   )
-  readonly #gaps = this.#counter('gaps_total', 'Chains whose clients were sent gap, by cause', ['cause'])
-  readonly #receiptsRefused = this.#counter('receipts_refused_total', 'Receipts that did not count, by reason', [
-    'code',
-  ])
-  readonly #callbacks = this.#counter('callbacks_total', 'Requests to callbacks by outcome, and facts dropped', [
+  readonly #gaps = this.#counter('gaps_total', 'Chains whose clients were sent gap, by cause', 'cause')
+  readonly #receiptsRefused = this.#counter('receipts_refused_total', 'Receipts that did not count, by reason', 'code')
+  readonly #callbacks = this.#counter(
+    'callbacks_total',
+    'Requests to callbacks by outcome, and facts dropped',
     'outcome',
-  ])
+  )
   readonly #callbackSeconds = this.#histogram('callback_seconds', 'How long a request to a callback took', [
     ...FAST,
     10,
     15,
   ])
-  readonly #rateLimited = this.#counter('rate_limited_total', 'Refused because it was too much, by kind', ['kind'])
+  readonly #rateLimited = this.#counter('rate_limited_total', 'Refused because it was too much, by kind', 'kind')
   readonly #slowConsumers = this.#counter(
     'slow_consumers_total',
     'Sockets closed because their clients read too slowly',
@@ -88,11 +93,11 @@ export class PrometheusMetrics implements Metrics {
       labelNames: ['version', 'node', 'uws'],
       ofSeveral: 'first',
     }).set({ version, node, uws }, 1)
-    for (const kind of LIMIT_KINDS) this.#rateLimited.inc({ kind }, 0)
-    for (const outcome of ['ok', 'retry', 'gone', 'dropped']) this.#callbacks.inc({ outcome }, 0)
-    for (const source of ['api', 'client'] as const) this.#published[source].inc(0)
-    for (const cause of ['bus', 'era', 'origin']) this.#gaps.inc({ cause }, 0)
-    this.#refusals.inc({ code: 'internal' }, 0)
+    for (const kind of LIMIT_KINDS) this.#rateLimited.add(0, kind)
+    for (const outcome of ['ok', 'retry', 'gone', 'dropped']) this.#callbacks.add(0, outcome)
+    for (const source of ['api', 'client'] as const) this.#published.add(0, source)
+    for (const cause of ['bus', 'era', 'origin']) this.#gaps.add(0, cause)
+    this.#refusals.add(0, 'internal')
     const lag = monitorEventLoopDelay({ resolution: LAG_RESOLUTION })
     lag.enable()
     this.#gauge('event_loop_lag_seconds', 'The longest that the event loop was late since the last scrape', {
@@ -143,13 +148,13 @@ export class PrometheusMetrics implements Metrics {
   }
 
   connectionOpened(): void {
-    this.#opened.inc()
+    this.#opened.add(1)
   }
 
   connectionClosed(code: number, site?: SiteId): void {
     if (site !== undefined) this.#sites.disconnected(site)
     // A client may close with any code it likes, and must not make a series of each.
-    this.#closed.inc({ code: KNOWN_CLOSES.has(code) ? String(code) : 'other' })
+    this.#closed.add(1, KNOWN_CLOSES.has(code) ? String(code) : 'other')
   }
 
   siteConnected(site: SiteId): void {
@@ -158,54 +163,54 @@ export class PrometheusMetrics implements Metrics {
 
   refused(code: Code, site?: SiteId): void {
     const isAuth = AUTH.test(code)
-    if (isAuth) this.#authFailures.inc({ code })
-    else this.#refusals.inc({ code })
+    if (isAuth) this.#authFailures.add(1, code)
+    else this.#refusals.add(1, code)
     if (site !== undefined) this.#sites.happened(isAuth ? 'authFailure' : 'refusal', site)
   }
 
   frameReceived(op: string): void {
-    this.#frames.inc({ op })
+    this.#frames.add(1, op)
   }
 
   published(source: 'api' | 'client', seconds: number, site: SiteId): void {
     this.#sites.published(source, site)
-    this.#published[source].inc()
+    this.#published.add(1, source)
     this.#publishSeconds.observe(seconds)
   }
 
   delivered(topic: Topic, subscribers: number, seconds: number | undefined): void {
     this.#sites.delivered(topic, subscribers)
-    this.#deliveries.inc(subscribers)
+    this.#deliveries.add(subscribers)
     // A new era's first stamps are a second ahead of the clock.
     if (seconds !== undefined) this.#latency.observe(Math.max(0, seconds))
   }
 
   receiptRefused(code: ReceiptFault): void {
-    this.#receiptsRefused.inc({ code })
+    this.#receiptsRefused.add(1, code)
   }
 
   callback(site: SiteId, outcome: 'ok' | 'retry' | 'gone', seconds: number): void {
     this.#sites.happened(outcome, site)
-    this.#callbacks.inc({ outcome })
+    this.#callbacks.add(1, outcome)
     this.#callbackSeconds.observe(seconds)
   }
 
   callbacksDropped(site: SiteId, facts: number): void {
     this.#sites.happened('dropped', site, facts)
-    this.#callbacks.inc({ outcome: 'dropped' }, facts)
+    this.#callbacks.add(facts, 'dropped')
   }
 
   gap(cause: 'bus' | 'era' | 'origin', chains: number): void {
-    this.#gaps.inc({ cause }, chains)
+    this.#gaps.add(chains, cause)
   }
 
   rateLimited(kind: LimitKind, site?: SiteId): void {
-    this.#rateLimited.inc({ kind })
+    this.#rateLimited.add(1, kind)
     if (site !== undefined) this.#sites.rateLimited(kind, site)
   }
 
   slowConsumer(site?: SiteId): void {
-    this.#slowConsumers.inc()
+    this.#slowConsumers.add(1)
     if (site !== undefined) this.#sites.happened('slow', site)
   }
 
@@ -217,14 +222,8 @@ export class PrometheusMetrics implements Metrics {
     this.#roundtrip.observe(seconds)
   }
 
-  /** Counters with their label made once: they are on the way of every event. */
-  #bySource(name: string, help: string): Record<'api' | 'client', { inc(by?: number): void }> {
-    const counter = this.#counter(name, help, ['source'])
-    return { api: counter.labels('api'), client: counter.labels('client') }
-  }
-
-  #counter<L extends string>(name: string, help: string, labelNames: L[] = []): Counter<L> {
-    return new Counter({ name: `throughline_${name}`, help, labelNames, registers: [this.#registry] })
+  #counter(name: string, help: string, label?: string): Counter {
+    return new Counter(`throughline_${name}`, help, label, this.#registry)
   }
 
   #histogram(name: string, help: string, bounds = FAST): Histogram {
