@@ -37,6 +37,7 @@ import { RedisPresence } from './presence/redis.ts'
 import { MemoryReceipts } from './receipts/memory.ts'
 import { Receipts } from './receipts/receipts.ts'
 import { RedisReceipts } from './receipts/redis.ts'
+import { keepStringsFast } from './lib/fast-strings.ts'
 import { keepHeapSmall } from './lib/heap.ts'
 import { Keys } from './redis/keys.ts'
 import { openRedis } from './redis/redis.ts'
@@ -63,6 +64,7 @@ export interface Node {
  */
 export async function startNode(config: Config, worker?: number): Promise<Node> {
   keepHeapSmall()
+  keepStringsFast()
   const log = openLog(config.logLevel, worker)
   const { uws, version: uwsVersion } = loadUws(config.uwsBinary)
   const build = { version: version(), node: process.versions.node, uws: uwsVersion }

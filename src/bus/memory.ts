@@ -23,11 +23,15 @@ export class MemoryBus implements Bus {
   readonly up = true
   readonly #era = nowMicros()
   readonly #listening = new Set<Topic>()
-  // All maps keep their entries in the order of their last writing, so what is out of date stands at the front.
-  readonly #heads = new Map<Topic, number>()
+  /** The newest stamp of each chain, in an object that stays: a new number in the map would be garbage for each event. */
+  readonly #heads = new Map<Topic, { stamp: number }>()
+  // These two keep their entries in the order of their last writing, so what is out of date stands at the front.
   readonly #seen = new Map<string, Seen>()
   readonly #taken = new Map<Topic, Taken>()
-  readonly #cancel = every(60_000, () => this.#forget(nowMicros()))
+  readonly #timers = [
+    every(60_000, () => this.#forget(nowMicros())),
+    every(3600_000, () => this.#forgetHeads(nowMicros())),
+  ]
   #listener: BusListener | undefined
 
   listen(listener: BusListener): void {
@@ -55,7 +59,7 @@ export class MemoryBus implements Bus {
   async gap(topics: readonly Topic[]): Promise<void> {
     const now = nowMicros()
     for (const topic of topics) {
-      const stamp = this.#advance(topic, this.#head(topic), now)
+      const stamp = this.#advance(topic, now)
       if (this.#listening.has(topic)) this.#listener?.gap(topic, stamp)
     }
   }
@@ -84,7 +88,7 @@ export class MemoryBus implements Bus {
   }
 
   async close(): Promise<void> {
-    this.#cancel()
+    for (const cancel of this.#timers) cancel()
     this.#listener = undefined
   }
 
@@ -93,7 +97,7 @@ export class MemoryBus implements Bus {
     const seen = key === undefined ? undefined : this.#seen.get(key)
     if (seen !== undefined && seen.until > now) return { stamp: seen.stamp, duplicate: true }
     const prev = this.#head(topic)
-    const stamp = ephemeral ? 0 : this.#advance(topic, prev, now)
+    const stamp = ephemeral ? 0 : this.#advance(topic, now)
     if (key !== undefined) {
       this.#seen.delete(key)
       this.#seen.set(key, { stamp, until: now + ID_TTL })
@@ -105,15 +109,16 @@ export class MemoryBus implements Bus {
   }
 
   /** Gives the next place in a chain. */
-  #advance(topic: Topic, head: number, now: number): number {
-    const stamp = Math.max(now, head + 1)
-    this.#heads.delete(topic)
-    this.#heads.set(topic, stamp)
+  #advance(topic: Topic, now: number): number {
+    const head = this.#heads.get(topic)
+    const stamp = Math.max(now, (head?.stamp ?? this.#era) + 1)
+    if (head === undefined) this.#heads.set(topic, { stamp })
+    else head.stamp = stamp
     return stamp
   }
 
   #head(topic: Topic): number {
-    return this.#heads.get(topic) ?? this.#era
+    return this.#heads.get(topic)?.stamp ?? this.#era
   }
 
   #forget(now: number): void {
@@ -125,9 +130,10 @@ export class MemoryBus implements Bus {
       if (until > now) break
       this.#taken.delete(topic)
     }
-    for (const [topic, head] of this.#heads) {
-      if (head + HEAD_TTL_MICROS > now) break
-      this.#heads.delete(topic)
-    }
+  }
+
+  /** Looks at all of them, and so does it seldom. */
+  #forgetHeads(now: number): void {
+    for (const [topic, { stamp }] of this.#heads) if (stamp + HEAD_TTL_MICROS <= now) this.#heads.delete(topic)
   }
 }

@@ -1,3 +1,4 @@
+import { endOfTick } from '../../lib/clock.ts'
 import { parseJson, type Json } from '../../protocol/raw-json.ts'
 import { Refusal } from '../../protocol/refusal.ts'
 import type { Site } from '../../trust/trust.ts'
@@ -23,6 +24,8 @@ export function batchCall({ hub, limits, metrics }: ApiParts): Call {
       Results,
     ),
     async run({ site }, body) {
+      // Outside the port's handler events need not be gathered until all its requests of this turn were read: see flush below.
+      await endOfTick()
       limits.publish(site)
       const { events } = readOnly(parseJson(body, 'batch'), ['events'])
       if (!Array.isArray(events) || events.length === 0 || events.length > EVENTS) {
@@ -31,6 +34,8 @@ export function batchCall({ hub, limits, metrics }: ApiParts): Call {
       limits.publishMore(site, events.length - 1)
       // All are handed over before the first is waited for, so they keep their order and share round trips.
       const attempts = events.map((event, i) => attempt(event, body, `/events/${i}`, site))
+      // Kept until the turn is over, the events of many batches would grow old, and cost the collector more than anything else.
+      hub.flush()
       const outcomes = attempts.some(each => each instanceof Promise)
         ? await Promise.all(attempts)
         : (attempts as Outcome[])
