@@ -30,6 +30,8 @@ export interface Running {
   /** The same where a client may send, and where a user's own chain is a thread: for servers that tell these apart. */
   readonly joiningToSend?: (user: number, threads: readonly string[]) => Turn[]
   readonly ownThread?: (user: number) => string[]
+  /** Whether a client may take all turns of joining at once: its frames are worked on in their order. */
+  readonly pipelines?: boolean
   /** What a good answer to each turn looks like. */
   readonly answer: RegExp
   /** A heartbeat that the server sends as a text, and what it wants to hear. */

@@ -68,9 +68,18 @@ export class Receiver {
     for (const turn of turns) {
       const text = typeof turn === 'string' ? turn : turn(said)
       if (text !== '') receiver.write(frameOfText(text))
-      said = await receiver.next()
-      if (!server.answer.test(said)) throw new Error(`unexpected answer: ${said.slice(0, 200)}`)
+      said = await receiver.#answered(server)
     }
+    return receiver
+  }
+
+  /** Opens a socket and takes all turns in one write, none of which needs the answer to another. */
+  static async openAtOnce(server: Running, expected: Expected, turns: readonly Turn[]): Promise<Receiver> {
+    const receiver = new Receiver(server, expected)
+    receiver.#socket.write(`GET ${server.path}${HANDSHAKE}`)
+    await receiver.#until(() => receiver.#upgraded)
+    receiver.write(Buffer.concat(turns.map(turn => frameOfText(typeof turn === 'string' ? turn : turn('')))))
+    for (const _ of turns) await receiver.#answered(server)
     return receiver
   }
 
@@ -97,6 +106,12 @@ export class Receiver {
   close(): void {
     this.#socket.removeAllListeners('close')
     this.#socket.resetAndDestroy()
+  }
+
+  async #answered(server: Running): Promise<string> {
+    const said = await this.next()
+    if (!server.answer.test(said)) throw new Error(`unexpected answer: ${said.slice(0, 200)}`)
+    return said
   }
 
   async #until(condition: () => boolean): Promise<void> {

@@ -1,6 +1,7 @@
 /**
  * Many come at once, as after a node's end: upgraded, verified, subscribed, so many at a time. Each brings a token of its
- * own that was made before, and all leave again after each run. `server` time is what counts when the client is as busy.
+ * own that was made before, and all leave again after each run. Where that is allowed a client says all that it has to say
+ * as soon as it is upgraded: a browser's does too. `server` time is what counts when the client is as busy.
  */
 import { type Algorithm, type Contestant, end, type Turn } from '../lib/contestant.ts'
 import { Receiver } from '../lib/receiver.ts'
@@ -25,13 +26,14 @@ interface Storm {
 export async function openStorm(contestant: Contestant, { connections, algorithm, seen }: Storm): Promise<Session> {
   const server = await contestant.start(undefined, algorithm)
   const joining = (seen === true ? server.joiningSeen : undefined) ?? server.joining
+  const open = server.pipelines === true ? 'openAtOnce' : 'open'
   let users = 0
 
   async function come(all: readonly (readonly Turn[])[]): Promise<Receiver[]> {
     const receivers: Receiver[] = []
     let next = 0
     const one = async (): Promise<void> => {
-      while (next < all.length) receivers.push(await Receiver.open(server, { payload: 0 }, all[next++]!))
+      while (next < all.length) receivers.push(await Receiver[open](server, { payload: 0 }, all[next++]!))
     }
     await Promise.all(Array.from({ length: AT_ONCE }, one))
     return receivers

@@ -95,6 +95,7 @@ export function dialect(key: Key): Omit<Running, 'nodes' | 'apiPort' | 'socketPo
   return {
     path: '/v1/ws',
     keepsAlive: true,
+    pipelines: true,
     answer: /^\{"op":"(connected","id":1,|subscribed","id":2,(?!.*"refused"))/,
     ping: { is: '{"op":"ping"' },
     joining: (user, threads) => joining(user, threads, {}),

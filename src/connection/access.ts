@@ -1,7 +1,7 @@
 import type { Hub } from '../hub/hub.ts'
 import type { ThreadId } from '../protocol/ids.ts'
 import { Refusal } from '../protocol/refusal.ts'
-import { presenceTopic, threadOf, threadOfPresence, threadTopic, userTopic } from '../protocol/topic.ts'
+import { presenceTopic, threadOf, threadOfPresence, threadTopic } from '../protocol/topic.ts'
 import { permissionWords, PRESENCE, READ } from '../trust/trust.ts'
 import type { Connection } from './connection.ts'
 
@@ -15,9 +15,9 @@ export interface Grant {
 
 /** Returns why a connection may not do something in a thread, or undefined when it may. `permission` is one bit of a mask. */
 export function refusalIn(connection: Connection, thread: ThreadId, permission: number, hub: Hub): Refusal | undefined {
-  const { site, user, threads, issuedAt } = connection.identity!
+  const { threads, issuedAt } = connection.identity!
   const grant = connection.grants?.get(thread)
-  const removed = hub.revocations(userTopic(site.id, user))?.threads.get(thread) ?? 0
+  const removed = hub.revocations(connection.userTopic!)?.threads.get(thread) ?? 0
   // Who was taken out of the thread needs a word of the origin that is newer (CONTRACT 19).
   const mask =
     (issuedAt > removed ? (threads.get(thread) ?? 0) : 0) |

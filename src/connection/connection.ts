@@ -7,32 +7,10 @@ import type { ConnectionId, SiteId, ThreadId } from '../protocol/ids.ts'
 import { Refusal } from '../protocol/refusal.ts'
 import type { Topic } from '../protocol/topic.ts'
 import { type SiteLimits, UNKNOWN_SITE, type UserIdentity } from '../trust/trust.ts'
-import { connect } from './connect.ts'
 import type { Grant } from './access.ts'
-import { refresh } from './refresh.ts'
-import { presence } from './presence.ts'
-import { receipt } from './receipt.ts'
-import { send } from './send.ts'
+import { OPS, opOf, type Rest } from './ops.ts'
 import type { Services } from './services.ts'
 import type { Socket } from './socket.ts'
-import { subscribe } from './subscribe.ts'
-import { unsubscribe } from './unsubscribe.ts'
-import { unwatch, watch } from './watch.ts'
-
-/** Does what a frame asks for and answers it. A Refusal that it throws is told to the client. */
-export type Op = (connection: Connection, frame: ClientFrame, services: Services) => Promise<void> | void
-
-const OPS: ReadonlyMap<string, Op> = new Map<string, Op>([
-  ['connect', connect],
-  ['refresh', refresh],
-  ['subscribe', subscribe],
-  ['unsubscribe', unsubscribe],
-  ['send', send],
-  ['receipt', receipt],
-  ['presence', presence],
-  ['watch', watch],
-  ['unwatch', unwatch],
-])
 
 /** Frames that may wait while one is being worked on. */
 const WAITING = 256
@@ -50,12 +28,16 @@ export class Connection {
   readonly seat: Seat
   /** What grants allow beside the token. */
   grants: ReadonlyMap<ThreadId, Grant> | undefined
+  /** How many threads it is subscribed to. */
+  threads = 0
   readonly #socket: Socket
   readonly #services: Services
   #identity: UserIdentity | undefined
   #closed = false
-  #working: Promise<void> | undefined
-  #waiting = 0
+  #userTopic: Topic | undefined
+  #working = false
+  /** The frames that wait while one is being worked on. */
+  #waiting: ClientFrame[] | undefined
   #backlog = 0
   #webOrigin: string | undefined
 
@@ -78,6 +60,11 @@ export class Connection {
 
   get identity(): UserIdentity | undefined {
     return this.#identity
+  }
+
+  /** Its user's own chain, once that is known. */
+  get userTopic(): Topic | undefined {
+    return this.#userTopic
   }
 
   /** The Origin header of the page (RFC 6454 §7) until the connection is authenticated; undefined when the peer is not a browser. */
@@ -106,7 +93,7 @@ export class Connection {
     const frame = decodeFrame(message)
     if (frame instanceof Refusal) return this.refuse(frame)
     this.#services.metrics.frameReceived(OPS.has(frame.op) ? frame.op : 'unknown')
-    if (this.#waiting === WAITING) return this.#refuseFrame(frame.id, 'too many frames are waiting', Infinity)
+    if (this.#waiting?.length === WAITING) return this.#refuseFrame(frame.id, 'too many frames are waiting', Infinity)
     this.#enqueue(frame)
   }
 
@@ -140,10 +127,11 @@ export class Connection {
     this.#services.log.debug({ connection: this.id, site: this.#site, user: this.#identity?.user, code }, 'closed')
   }
 
-  /** Takes over what a token says: the first, or the one of a refresh. */
-  authenticate(identity: UserIdentity): void {
+  /** Takes over what a token of the user of a chain says: the first, or the one of a refresh. */
+  authenticate(identity: UserIdentity, userTopic: Topic): void {
     if (this.#identity === undefined) this.#accepted(identity)
     this.#identity = identity
+    this.#userTopic = userTopic
   }
 
   /** Closes it if more waits for its client than its site allows. */
@@ -203,40 +191,53 @@ export class Connection {
 
   /** Frames are worked on in their order; one that takes longer than its tick makes the next ones wait. */
   #enqueue(frame: ClientFrame): void {
-    const before = this.#working
-    let working: Promise<void> | undefined
-    if (before === undefined) working = this.#work(frame)
-    else {
-      this.#waiting++
-      working = before.then(() => {
-        this.#waiting--
-        return this.#work(frame)
-      })
-    }
-    if (working === undefined) return
-    const done = working.then(() => {
-      if (this.#working === done) this.#working = undefined
-    })
-    this.#working = done
+    if (!this.#working) this.#try(frame, () => this.#start(frame))
+    else if (this.#waiting === undefined) this.#waiting = [frame]
+    else this.#waiting.push(frame)
   }
 
-  #work(frame: ClientFrame): Promise<void> | undefined {
-    if (this.#closed) return undefined
+  #start(frame: ClientFrame): void {
+    const working = opOf(frame, this.#identity === undefined)(this, frame, this.#services)
+    if (!(working instanceof Promise)) return
+    this.#working = true
+    working.then(
+      rest => this.#goOn(frame, rest ?? undefined),
+      (error: unknown) => {
+        this.#failed(error, frame)
+        this.#goOn(frame)
+      },
+    )
+  }
+
+  /** Ends a frame that had to wait, and goes on with those behind it as far as they need not. */
+  #goOn(frame: ClientFrame, rest: Rest = () => {}): void {
+    this.#working = false
+    const waiting = this.#waiting
+    if (waiting === undefined || this.#closed) return this.#try(frame, rest)
+    let at = frame
+    let fault: [unknown] | undefined
+    // One write for all answers, and nothing comes between them: what is published meanwhile stays in its place.
+    this.#socket.cork(() => {
+      try {
+        rest()
+        while (!this.#working && !this.#closed && waiting.length > 0) this.#start((at = waiting.shift()!))
+      } catch (error) {
+        fault = [error]
+      }
+    })
+    if (waiting.length === 0) this.#waiting = undefined
+    if (fault === undefined) return
+    // Outside, since it may end the socket.
+    this.#failed(fault[0], at)
+    this.#goOn(at)
+  }
+
+  #try(frame: ClientFrame, step: () => void): void {
     try {
-      return this.#dispatch(frame)?.catch((error: unknown) => this.#failed(error, frame))
+      if (!this.#closed) step()
     } catch (error) {
       this.#failed(error, frame)
-      return undefined
     }
-  }
-
-  #dispatch(frame: ClientFrame): Promise<void> | undefined {
-    const op = OPS.get(frame.op)
-    const first = this.#identity === undefined
-    if (first && op !== connect) throw new Refusal('connect_first')
-    if (!first && op === connect) throw new Refusal('bad_frame', 'a second connect')
-    if (op === undefined) throw new Refusal('unknown_op', `known are ${[...OPS.keys()].join(', ')}`)
-    return op(this, frame, this.#services) ?? undefined
   }
 
   #failed(error: unknown, { op, id }: ClientFrame): void {

@@ -76,6 +76,7 @@ export class Connections {
     const thread = threadOf(topic)
     if (thread === undefined) return
     const { site, user, info } = connection.identity!
+    connection.threads += subscribed ? 1 : -1
     if (subscribed) this.#services.presence.joined(site.id, thread, user, info)
     else this.#services.presence.left(site.id, thread, user)
   }

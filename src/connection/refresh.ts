@@ -17,7 +17,7 @@ export async function refresh(connection: Connection, { id, fields }: ClientFram
   }
   if (connection.closed) return
   checkStillTrusted(identity, services)
-  connection.authenticate(identity)
+  connection.authenticate(identity, connection.userTopic!)
   connection.send({ op: 'refreshed', id, expires: identity.expires })
   leaveForbidden(connection)
 }

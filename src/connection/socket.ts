@@ -5,6 +5,8 @@ export interface Socket {
   send(text: string | Buffer): unknown
   /** Publishes to all subscribers of a topic but this one. */
   publish(topic: Topic, frame: Buffer): unknown
+  /** Calls `step`, and writes what it sends in one go. The end of a socket does not belong in it. */
+  cork(step: () => void): unknown
   end(code: number, reason: string): void
   subscribe(topic: Topic): unknown
   unsubscribe(topic: Topic): unknown

@@ -17,15 +17,15 @@ export class Users implements Audience {
   }
 
   add(connection: Connection): void {
-    const topic = topicOf(connection)
+    const topic = connection.userTopic!
     const others = this.#byTopic.get(topic)
     if (others === undefined) this.#byTopic.set(topic, [connection])
     else others.push(connection)
   }
 
   remove(connection: Connection): void {
-    if (connection.identity === undefined) return
-    const topic = topicOf(connection)
+    const topic = connection.userTopic
+    if (topic === undefined) return
     const left = this.#byTopic.get(topic)?.filter(other => other !== connection) ?? []
     if (left.length === 0) this.#byTopic.delete(topic)
     else this.#byTopic.set(topic, left)
@@ -68,8 +68,4 @@ export class Users implements Audience {
     // A copy is not needed: `remove` makes another array, and nobody is added meanwhile.
     return this.#byTopic.get(user) ?? []
   }
-}
-
-function topicOf({ identity }: Connection): Topic {
-  return userTopic(identity!.site.id, identity!.user)
 }

@@ -32,8 +32,7 @@ export function upgrade(
   const wait = limits.addresses.attempt(peer)
   if (wait > 0) return refuse(response, '429 Too Many Requests', 'too many connections from this address', wait)
   const offered = request.getHeader('sec-websocket-protocol')
-  const protocols = offered.split(',').map(name => name.trim())
-  if (offered !== '' && !protocols.includes(PROTOCOL)) {
+  if (offered !== '' && !namesOurs(offered)) {
     return refuse(response, '400 Bad Request', `the sub-protocol, if any, is ${PROTOCOL}`)
   }
   const webOrigin = request.getHeader('origin')
@@ -44,6 +43,10 @@ export function upgrade(
     request.getHeader('sec-websocket-extensions'),
     context,
   )
+}
+
+function namesOurs(offered: string): boolean {
+  return offered.split(',').some(name => name.trim() === PROTOCOL)
 }
 
 /**

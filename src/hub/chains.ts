@@ -50,16 +50,18 @@ export class Chains {
    * Does not reject: while the bus is down the chain is followed from its return on.
    */
   follow(topics: readonly Topic[], now: number): Promise<unknown> | undefined {
-    const waits = new Set<Promise<void>>()
+    let wait: Promise<unknown> | undefined
     for (const topic of topics) {
-      // Whoever follows may be gone before it subscribes; then the chain is let go of like any other.
-      this.#idle.delete(topic)
+      const followed = this.#last.has(topic)
+      // Whoever follows may be gone before it subscribes; then the chain is let go of like any other. One with listeners is
+      // not put down: a key that is taken out of a large Map and put back, again and again, makes each search for it longer.
+      if (!this.#idle.delete(topic) && followed) continue
       this.#idle.set(topic, now)
-      if (this.#last.has(topic)) continue
-      const joining = this.#joining.get(topic) ?? this.#join(topic)
-      waits.add(joining.done)
+      if (followed) continue
+      const { done } = this.#joining.get(topic) ?? this.#join(topic)
+      wait = wait === undefined || wait === done ? done : Promise.all([wait, done])
     }
-    return waits.size === 0 ? undefined : Promise.all(waits)
+    return wait
   }
 
   /** Returns what was taken back from the user whose chain it is, as far as is known. */
@@ -103,6 +105,8 @@ export class Chains {
     for (const [topic, since] of this.#idle) {
       if (since + PAUSE > now) break
       this.#idle.delete(topic)
+      // Its bus is slow to answer: who waits for that may be gone by then.
+      if (this.#joining.has(topic)) this.#idle.set(topic, now)
       if (listeners(topic) > 0 || !this.#last.delete(topic)) continue
       this.#revocations.delete(topic)
       idle.push(topic)

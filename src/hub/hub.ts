@@ -4,11 +4,11 @@ import { after, every, type Cancel, type Clock } from '../lib/clock.ts'
 import { errorFacts, type Log } from '../observe/log.ts'
 import type { Metrics } from '../observe/metrics.ts'
 import type { Tracing } from '../observe/tracing.ts'
-import { chainState, unknownState, type ChainState } from '../protocol/chain.ts'
+import { chainEntry, chainState, unknownState, type ChainState } from '../protocol/chain.ts'
 import { clientFrame, type ClientEvent, ownFrame } from '../protocol/encode.ts'
 import type { ConnectionId, SiteId } from '../protocol/ids.ts'
 import { newEventId } from './event-id.ts'
-import type { JsonObject } from '../protocol/raw-json.ts'
+import type { Json, JsonObject } from '../protocol/raw-json.ts'
 import { clientChainName, isChain, isUserTopic, siteOf, type Topic } from '../protocol/topic.ts'
 import type { Audience } from './audience.ts'
 import { Chains } from './chains.ts'
@@ -111,16 +111,24 @@ export class Hub implements BusListener {
     this.#outlet!.flush()
   }
 
-  /** Returns what to tell a client of chains that are followed, under the names that clients use; `since` has its stamps. */
-  states(topics: readonly Topic[], since: JsonObject): Record<string, ChainState> {
-    const states = topics.map(topic => [clientChainName(topic), this.#state(topic, since)] as const)
-    const behind = states.filter(([, { state }]) => state === 'behind')
-    if (behind.length > 0) {
-      // One question for all of them.
-      const within = this.#pace.within(siteOf(topics[0]!), 1, this.#options.clock.now())
-      for (const [, state] of behind) state.within = within
+  /**
+   * Returns what to tell a client of chains that are followed, under the names that clients use, as JSON; `since` has its
+   * stamps. Written at once: an object would be of a shape of its own for each name.
+   */
+  states(topics: readonly Topic[], since: JsonObject): string {
+    let within: number | undefined
+    let entries = ''
+    for (const topic of topics) {
+      const name = clientChainName(topic)
+      const state = this.#state(topic, since[name])
+      if (state.state === 'behind') {
+        // One question for all of them.
+        within ??= this.#pace.within(siteOf(topic), 1, this.#options.clock.now())
+        state.within = within
+      }
+      entries += (entries === '' ? '' : ',') + chainEntry(name, state)
     }
-    return Object.fromEntries(states)
+    return `{${entries}}`
   }
 
   /** Returns what was taken back from a user whose chain is followed, as far as is known. */
@@ -196,10 +204,9 @@ export class Hub implements BusListener {
     tracing.around({ name: 'deliver', kind: 'consumer', parent: trace, facts }, () => outlet.publish(event))
   }
 
-  #state(topic: Topic, since: JsonObject): ChainState {
+  #state(topic: Topic, seen: Json | undefined): ChainState {
     const { bus, clock } = this.#options
     const last = this.#chains.last(topic)
-    const seen = since[clientChainName(topic)]
     if (bus.up && last !== undefined && last > 0) return chainState(last, bus.eraStart(topic), seen, clock.now())
     this.#doubted.add(topic)
     return unknownState(last === 0 ? undefined : last, seen)

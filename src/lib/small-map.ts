@@ -1,11 +1,13 @@
 const FEW = 32
+/** What all that are empty share. */
+const NOTHING: readonly never[] = []
 
 /**
  * A map of numbers, for things of which there are very many and most of which have few entries: then it is a list that is
  * exactly as long as it must be (keys and numbers by turns), a third of what a Map takes.
  */
 export class SmallMap<K extends string> implements Iterable<[K, number]> {
-  #entries: readonly (K | number)[] | Map<K, number> = []
+  #entries: readonly (K | number)[] | Map<K, number> = NOTHING
 
   get size(): number {
     return this.#entries instanceof Map ? this.#entries.size : this.#entries.length / 2
@@ -24,6 +26,11 @@ export class SmallMap<K extends string> implements Iterable<[K, number]> {
   set(key: K, value: number): void {
     if (this.#entries instanceof Map) {
       this.#entries.set(key, value)
+      return
+    }
+    // Most have one entry for ever.
+    if (this.#entries.length === 0) {
+      this.#entries = [key, value]
       return
     }
     const others = this.#without(key)

@@ -9,6 +9,12 @@ export interface ChainState {
   within?: number
 }
 
+/** Returns a chain's entry in an answer. No name of a chain needs escaping (CONTRACT 15). */
+export function chainEntry(name: string, { head, state, within }: ChainState): string {
+  const more = within === undefined ? '' : `,"within":${within}`
+  return `"${name}":{"head":${head},"state":"${state}"${more}}`
+}
+
 /** Seconds after its last event that a chain's head is remembered. */
 export const HEAD_TTL = 604_800
 

@@ -51,7 +51,7 @@ export const threadOfPresence = (topic: Topic): ThreadId | undefined =>
 export const userOfOnline = (topic: Topic): UserId | undefined => idAfter('online:', topic) as UserId | undefined
 
 export function isUserTopic(topic: Topic): boolean {
-  return chainName(topic).startsWith('user:')
+  return topic.startsWith('user:', topic.indexOf('/') + 1)
 }
 
 /** Tells whether events have an order at this topic. */

@@ -35,16 +35,12 @@ const SCOPES: ReadonlySet<string> = new Set(['publish', 'presence', 'manage'] sa
 
 /** Returns what a user token says, from a payload that was verified. Throws a Refusal for the first claim that is wrong. */
 export function readUserClaims(payload: Fields, nowMs: number): UserClaims {
-  return {
-    ...readClaims(payload, nowMs, 'throughline'),
-    watch: readWatch(payload['watch']),
-    info: readInfo(payload['info']),
-  }
+  return readClaims(payload, nowMs, 'throughline', true)
 }
 
 /** The same for a grant. */
 export function readGrantClaims(payload: Fields, nowMs: number): UserClaims {
-  return { ...readClaims(payload, nowMs, 'throughline:grant'), watch: undefined, info: undefined }
+  return readClaims(payload, nowMs, 'throughline:grant', false)
 }
 
 /** Returns what a server token says, from a payload that was verified. Throws a Refusal for the first claim that is wrong. */
@@ -54,13 +50,17 @@ export function readServerClaims(payload: Fields, nowMs: number): ServerClaims {
   return { scopes: readScopes(payload['scope']), expires }
 }
 
-function readClaims(payload: Fields, nowMs: number, audience: string): Omit<UserClaims, 'watch' | 'info'> {
+/** A grant says nothing of the user: only a token is `ofUser`. */
+function readClaims(payload: Fields, nowMs: number, audience: string, ofUser: boolean): UserClaims {
   checkAudience(payload['aud'], audience)
   const { expires, issuedAt } = readTimes(payload, nowMs / 1000, USER_SECONDS)
   if (issuedAt === undefined) throw new Refusal('token_claims', 'iat is missing')
   const user = parseUserId(payload['sub'])
   if (user === undefined) throw new Refusal('token_user')
-  return { user, threads: readThreads(payload['threads']), issuedAt, expires }
+  const threads = readThreads(payload['threads'])
+  const watch = ofUser ? readWatch(payload['watch']) : undefined
+  const info = ofUser ? readInfo(payload['info']) : undefined
+  return { user, threads, watch, info, issuedAt, expires }
 }
 
 /** Tells whether a token or licence with this `exp` is too old, the leeway included. */
@@ -99,9 +99,9 @@ function readThreads(value: unknown): SmallMap<ThreadId> {
   // PHP's json_encode writes an empty map as a list.
   if (value === undefined || (Array.isArray(value) && value.length === 0)) return threads
   if (!isFields(value)) throw new Refusal('token_claims', 'threads is not an object of thread ids and lists of words')
-  for (const [id, words] of Object.entries(value)) {
+  for (const id of Object.keys(value)) {
     const thread = parseThreadId(id)
-    const mask = permissionMask(words)
+    const mask = permissionMask(value[id])
     if (thread === undefined) throw new Refusal('token_claims', 'threads has a key that is not a thread id')
     if (mask === undefined) throw new Refusal('token_claims', `threads has no list of words for ${thread}`)
     threads.set(thread, mask)

@@ -23,6 +23,8 @@ export interface Raw {
   text(): string
   closed(): boolean
   write(bytes: Buffer): void
+  /** Calls `listener` with each part that comes from now on. */
+  onData(listener: (text: string) => void): void
 }
 
 /** Opens a TCP connection to the WebSocket port; it ends with the test. */
@@ -42,7 +44,12 @@ export async function openRaw(t: Teardown, { ws }: Relay): Promise<Raw> {
     // 'close' follows.
   })
   await until(() => !socket.connecting, { what: 'a TCP connection' })
-  return { text: () => text, closed: () => closed, write: bytes => void socket.write(bytes) }
+  return {
+    text: () => text,
+    closed: () => closed,
+    write: bytes => void socket.write(bytes),
+    onData: listener => void socket.on('data', (data: Buffer) => listener(data.toString('latin1'))),
+  }
 }
 
 /** Sends bytes and returns the status that is answered, or undefined when the connection ends without one. */

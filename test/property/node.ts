@@ -93,7 +93,7 @@ export class Socket {
     if (!this.open) return
     // Only these two are looked at.
     const chains = join(this as unknown as Connection, TOPICS, since, { hub } as Services)
-    this.inbox.push(JSON.stringify({ op: 'subscribed', chains }))
+    this.inbox.push(`{"op":"subscribed","chains":${chains}}`)
     if (!hub.busUp) this.inbox.push('{"op":"status","bus":"down"}')
   }
 

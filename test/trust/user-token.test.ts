@@ -179,6 +179,28 @@ await t.test('kid chooses among several keys and is required then', async t => {
   t.equal(await code(token(old, user({ iss: 'solo' }), { kid: '2026' })), 'token_key')
 })
 
+await t.test('a header is read from each token, whatever the one before began with', async t => {
+  const [old, next] = [hs256('2025'), hs256('2026')]
+  const { trust } = await open(t, { sites: { acme: site(old, next) } })
+  const outcome = (text: string) =>
+    trust.verifyUser(text).then(
+      ({ user }) => String(user),
+      (error: { code: string }) => error.code,
+    )
+  // As long as a good one, and each after a good one whose header is remembered.
+  for (const [header, expected] of [
+    [{ kid: '2026' }, 'token_signature'],
+    [{ kid: '2027' }, 'token_key'],
+    [{ alg: 'HS512' }, 'token_algorithm'],
+    [{ crit: [] }, 'token_malformed'],
+    [{}, '7'],
+  ] as const) {
+    t.equal(await outcome(token(old, user())), '7')
+    t.equal(await outcome(token(old, user(), header)), expected, JSON.stringify(header))
+    t.equal(await outcome(token(next, user())), '7')
+  }
+})
+
 await t.test('what is not a compact JWS with JSON objects is malformed', async t => {
   const signer = hs256()
   const { trust } = await open(t, { sites: { acme: site(signer) } })
