@@ -20,13 +20,16 @@ export interface Call {
   readonly schema: FastifySchema
   readonly bodyOptional?: true
   /**
-   * Does what is asked and returns what to answer: as a string it is JSON. `path` has what stands in the path. Throws a
-   * Refusal, or rejects with one.
+   * Does what is asked and returns what to answer: a string is JSON. `path` has what stands in the path. Throws a Refusal,
+   * or rejects with one.
    */
-  run(identity: ServerIdentity, body: Buffer, path: PathValues, query: URLSearchParams): Says | Promise<Says>
+  run(
+    identity: ServerIdentity,
+    body: Buffer,
+    path: PathValues,
+    query: URLSearchParams,
+  ): string | Promise<string | object>
 }
-
-export type Says = object | string
 
 export type PathValues = Readonly<Record<string, string>>
 

@@ -81,9 +81,13 @@ export class Connections {
     else this.#services.presence.left(site.id, thread, user)
   }
 
-  /** To be called when events of so many bytes were handed to sockets. */
+  /** To be called when events of so many bytes are handed to sockets. */
   published(bytes: number): void {
     this.#bytes += bytes
+  }
+
+  /** To be called when what was handed to sockets has been written to them: looks who falls behind, if it was much. */
+  written(): void {
     if (this.#bytes > LOOK_AFTER && performance.now() > this.#lookAgainAt) this.#look()
   }
 

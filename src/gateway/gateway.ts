@@ -78,8 +78,7 @@ export class Gateway implements Outlet {
     const items = this.#outbox
     this.#outbox = []
     for (const item of items) this.#send(item)
-    // One turn later, when uWebSockets has written to the sockets: then it is true, and delays nobody.
-    setImmediate(() => this.#count(items))
+    this.#count(items)
   }
 
   subscribers(topic: Topic): number {
@@ -122,17 +121,28 @@ export class Gateway implements Outlet {
 
   #count(items: readonly OutgoingEvent[]): void {
     const { connections, limits, metrics } = this.#options
-    const now = nowMicros()
+    // Only numbers outlive the turn: whole events would grow old, and cost the collector more than all else that an event costs.
+    const stamps: number[] = []
     let last: Topic | undefined
     let sockets = 0
+    let bytes = 0
     for (const { topic, stamp, frame } of items) {
       if (topic !== last) sockets = this.#app.numSubscribers(topic)
       last = topic
       if (sockets === 0) continue
-      connections.published(frame.length)
+      bytes += frame.length
       limits.delivered(topic, sockets)
-      metrics.delivered(topic, sockets, stamp === 0 ? undefined : (now - stamp) / 1e6)
+      metrics.delivered(topic, sockets)
+      if (stamp !== 0) stamps.push(stamp)
     }
+    if (bytes === 0) return
+    connections.published(bytes)
+    // One turn later, when uWebSockets has written to the sockets: then it is true, and delays nobody.
+    setImmediate(() => {
+      connections.written()
+      const now = nowMicros()
+      for (const stamp of stamps) metrics.deliveredAfter((now - stamp) / 1e6)
+    })
   }
 
   #route(app: UWS.TemplatedApp): void {

@@ -32,8 +32,10 @@ export interface Metrics {
   refused(code: Code, site?: SiteId): void
   frameReceived(op: string): void
   published(source: 'api' | 'client', seconds: number, site: SiteId): void
-  /** One event handed to the sockets of `subscribers`; `seconds` from its stamp until then, where it has one. */
-  delivered(topic: Topic, subscribers: number, seconds: number | undefined): void
+  /** One event handed to the sockets of `subscribers`. */
+  delivered(topic: Topic, subscribers: number): void
+  /** How long after its stamp an event was written to sockets. */
+  deliveredAfter(seconds: number): void
   receiptRefused(code: ReceiptFault): void
   /** A request to a site's callback. */
   callback(site: SiteId, outcome: 'ok' | 'retry' | 'gone', seconds: number): void

@@ -178,11 +178,14 @@ export class PrometheusMetrics implements Metrics {
     this.#publishSeconds.observe(seconds)
   }
 
-  delivered(topic: Topic, subscribers: number, seconds: number | undefined): void {
+  delivered(topic: Topic, subscribers: number): void {
     this.#sites.delivered(topic, subscribers)
     this.#deliveries.add(subscribers)
+  }
+
+  deliveredAfter(seconds: number): void {
     // A new era's first stamps are a second ahead of the clock.
-    if (seconds !== undefined) this.#latency.observe(Math.max(0, seconds))
+    this.#latency.observe(Math.max(0, seconds))
   }
 
   receiptRefused(code: ReceiptFault): void {

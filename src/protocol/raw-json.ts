@@ -8,7 +8,7 @@ import { Refusal } from './refusal.ts'
  */
 export type Json = null | boolean | number | string | RawJson | Json[] | JsonObject
 
-/** Has no prototype, so that no id can name something inherited. */
+/** Inherits nothing, so that no id can name something that was not sent. */
 export interface JsonObject {
   [key: string]: Json | undefined
 }

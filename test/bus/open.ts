@@ -24,6 +24,7 @@ export const metrics: Metrics = {
   frameReceived: ignore,
   published: ignore,
   delivered: ignore,
+  deliveredAfter: ignore,
   callback: ignore,
   callbacksDropped: ignore,
   gap: ignore,

@@ -1,6 +1,6 @@
 /**
  * What anyone may send, read in this process: frames, whole and chopped, and the bodies of calls. A frame or a Refusal comes
- * out, of an event and of chains too; nothing is thrown, nothing has a prototype, nothing takes long, nothing stays in memory.
+ * out, of an event and of chains too; nothing is thrown, nothing inherits, nothing takes long, nothing stays in memory.
  */
 import { t } from 'tap'
 import { readChains } from '../../src/api/chains.ts'
@@ -9,6 +9,7 @@ import { decodeFrame, decodeId } from '../../src/protocol/decode.ts'
 import { isCount, type SiteId } from '../../src/protocol/ids.ts'
 import { type Json, parseJson, RawJson } from '../../src/protocol/raw-json.ts'
 import { Refusal } from '../../src/protocol/refusal.ts'
+import { inherits } from '../support/inherits.ts'
 import { damaged, exampleFrames, heapBytes, jsonText, nested, noise, twisted } from '../support/damage.ts'
 import { Chance, SEED } from '../support/random.ts'
 
@@ -143,7 +144,7 @@ function checkFrame(bytes: Buffer): string | undefined {
   const { op, id, fields, data } = frame
   if (typeof op !== 'string') return '! op is not a string'
   if (id !== undefined && !isCount(id)) return '! id is not a count'
-  if (hasPrototype(fields)) return '! a prototype'
+  if (inheritsAnywhere(fields)) return '! something inherited'
   if (data === undefined) return undefined
   JSON.parse(data.toString())
   // The message is only lent, so a frame must have nothing of it.
@@ -184,10 +185,10 @@ function attempt(read: () => unknown): Refusal | undefined {
   }
 }
 
-function hasPrototype(value: Json | undefined): boolean {
+function inheritsAnywhere(value: Json | undefined): boolean {
   if (typeof value !== 'object' || value === null || value instanceof RawJson) return false
-  if (Array.isArray(value)) return value.some(hasPrototype)
-  return Object.getPrototypeOf(value) !== null || Object.values(value).some(hasPrototype)
+  if (Array.isArray(value)) return value.some(inheritsAnywhere)
+  return inherits(value) || Object.values(value).some(inheritsAnywhere)
 }
 
 function frame(chance: Chance): Buffer {

@@ -7,6 +7,7 @@ import { isUtf8 } from 'node:buffer'
 import { t } from 'tap'
 import { type Json, type Layout, parseJson, RawJson } from '../../src/protocol/raw-json.ts'
 import { Refusal } from '../../src/protocol/refusal.ts'
+import { inherits } from '../support/inherits.ts'
 import { damaged } from '../support/damage.ts'
 import { Chance, SEED } from '../support/random.ts'
 
@@ -109,7 +110,7 @@ function same(read: Json | undefined, value: unknown, bytes: Buffer, found: { na
     return Object.is(read, value)
   }
   if (Array.isArray(read) !== Array.isArray(value)) return false
-  if (!Array.isArray(read) && Object.getPrototypeOf(read) !== null) return false
+  if (!Array.isArray(read) && inherits(read)) return false
   const [ours, theirs] = [Object.entries(read), Object.entries(value)]
   return (
     ours.length === theirs.length &&

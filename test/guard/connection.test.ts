@@ -38,12 +38,17 @@ for (const { threads, heap, resident } of [
 await t.test('a connection that opens allocates 19,000 bytes at most', async t => {
   const node = await GuardedNode.start(t, 'memory', NEVER_FULL)
   const earlier = await node.join(1000, 2000, ['t1'])
-  const before = await node.read()
-  const later = await node.join(2000, 4000, ['t1'])
-  t.teardown(() => close([...earlier, ...later]))
-  const after = await node.read()
-  t.equal(after.collections, before.collections, 'nothing was collected meanwhile')
-  // Measured: 15.7 KB.
-  const allocated = (after.heap - before.alive) / 2000
-  t.ok(allocated > 5000 && allocated < 19_000, `${allocated} bytes each`)
+  t.teardown(() => close(earlier))
+  const costs: number[] = []
+  // On a busy machine V8 may collect meanwhile; then that run says nothing.
+  for (let from = 2000; costs.length === 0 && from < 6000; from += 500) {
+    const before = await node.read()
+    const later = await node.join(from, from + 500, ['t1'])
+    t.teardown(() => close(later))
+    const after = await node.read()
+    if (after.collections === before.collections) costs.push((after.heap - before.alive) / 500)
+  }
+  // Measured: 15 KB.
+  for (const cost of costs) t.ok(cost > 5000 && cost < 19_000, `${cost} bytes each`)
+  t.equal(costs.length, 1, 'in one of these runs nothing was collected')
 })

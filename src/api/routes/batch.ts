@@ -37,7 +37,7 @@ export function batchCall({ hub, limits, metrics }: ApiParts): Call {
       // Kept until the turn is over, the events of many batches would grow old, and cost the collector more than anything else.
       hub.flush()
       const outcomes = attempts.some(each => each instanceof Promise)
-        ? await Promise.all(attempts)
+        ? await Promise.all(attempts.map(async each => each))
         : (attempts as Outcome[])
       const refusals = outcomes.filter(outcome => outcome instanceof Refusal)
       for (const { code } of refusals) metrics.refused(code, site.id)
