@@ -28,7 +28,9 @@ function resultTable(reports: readonly Report[]): string {
         const cells = ['ceiling', 'Throughline', 'soketi', 'Socket.IO'].flatMap(name => {
           const who = report.contestants.indexOf(name)
           const ratio = line.ratios[who]
-          return who === MEASURED ? [line.shown[who]] : [line.shown[who] ?? '–', ratio ? times(ratio) : '–']
+          return who === MEASURED
+            ? [line.shown[who]]
+            : [line.shown[who] ?? '–', ratio && ratio.least > 0 ? times(ratio) : '–']
         })
         const verdict = verdictsOf(line, '**missed**')
         return `| \`${report.name}\` | ${line.title.trim()} | ${cells.join(' | ')} | ${verdict} |`

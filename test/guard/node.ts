@@ -33,7 +33,7 @@ export class GuardedNode {
     const secret = randomBytes(32)
     const sites = writeSites(secret)
     const probeFile = `${sites}.probe`
-    const all = ['--import', PROBE, '--expose-gc', ...flags]
+    const all = ['--import', PROBE, '--expose-gc', '--allow-natives-syntax', ...flags]
     const { node, socketPort, apiPort } = await startNode(sites, bus, all, { GUARD_PROBE: probeFile })
     const server = { nodes: [node], socketPort, apiPort, ...dialect(secret) }
     t.teardown(() => end(server))

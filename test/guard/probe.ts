@@ -16,6 +16,8 @@ export interface Reading {
   /** Bytes that V8 has given out and not taken back: with a young heap that is not full all that was ever allocated. */
   readonly heap: number
   readonly buffers: number
+  /** Whether V8 finds the methods of strings in its fast way (lib/fast-strings.ts). */
+  readonly fastStrings: boolean
   /** What is left after a collection, and what the process then takes up. */
   readonly alive: number
   readonly resident: number
@@ -58,6 +60,10 @@ native.App = (...options) => {
   return app
 }
 
+// A native of V8, of which TypeScript knows nothing: see its src/runtime/runtime.h, and --allow-natives-syntax.
+// oxlint-disable-next-line no-implied-eval, no-new-func
+const fastStrings = new Function('return %HasFastProperties(String.prototype)') as () => boolean
+
 let collections = 0
 new PerformanceObserver(list => {
   for (const { detail } of list.getEntries() as Collection[])
@@ -73,7 +79,16 @@ process.on('SIGUSR2', () => {
   const file = process.env['GUARD_PROBE'] ?? ''
   writeFileSync(
     `${file}.part`,
-    JSON.stringify({ collections, publishes, sends, heap, buffers, alive, resident: after.rss } satisfies Reading),
+    JSON.stringify({
+      collections,
+      fastStrings: fastStrings(),
+      publishes,
+      sends,
+      heap,
+      buffers,
+      alive,
+      resident: after.rss,
+    } satisfies Reading),
   )
   renameSync(`${file}.part`, file)
 })
