@@ -1,3 +1,4 @@
+import type { Locator } from 'playwright-core'
 import t from 'tap'
 import { openChromium } from '../support/chromium.ts'
 import { Demo, Person, PHONE } from '../support/demo.ts'
@@ -65,18 +66,23 @@ await t.test('without a microphone two people draw, also when both have called a
       .getByRole('button', { name })
       .click({ timeout: 2000 })
       .catch(() => undefined)
-  await Promise.all(
-    (
-      [
-        [alice, 'Call Bob'],
-        [bob, 'Call Alice'],
-      ] satisfies [Person, string][]
-    ).map(presses),
+  const buttons: [Person, string][] = [
+    [alice, 'Call Bob'],
+    [bob, 'Call Alice'],
+  ]
+  const accept = ({ page }: Person): Locator => page.getByRole('button', { name: 'Accept' })
+  const inCall = (who: Person): Locator => accept(who).or(who.page.locator('#call-board')).filter({ visible: true })
+  // On a busy machine neither may have been pressed in time.
+  await until(
+    async () => {
+      await Promise.all(buttons.map(presses))
+      return (await inCall(alice).count()) + (await inCall(bob).count()) > 0
+    },
+    { what: 'a call', ms: 30_000 },
   )
-  for (const { page } of [alice, bob]) {
-    const accept = page.getByRole('button', { name: 'Accept' })
-    await accept.or(page.locator('#call-board')).filter({ visible: true }).waitFor()
-    if (await accept.isVisible()) await accept.click()
+  for (const who of [alice, bob]) {
+    await inCall(who).waitFor()
+    if (await accept(who).isVisible()) await accept(who).click()
   }
   for (const person of [alice, bob]) await person.talks('No microphone: draw')
   await bob.draw()

@@ -10,6 +10,8 @@ export function hold(name: string, signal: AbortSignal): Promise<void> {
     if (locks === undefined) return held()
     const untilAborted = (): Promise<void> => {
       held()
+      // The browser may have granted it when it was aborted here; then nothing would ever give it back.
+      if (signal.aborted) return Promise.resolve()
       return new Promise(resolve => signal.addEventListener('abort', () => resolve()))
     }
     locks.request(name, { signal }, untilAborted).catch(refused)
