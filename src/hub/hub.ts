@@ -180,14 +180,16 @@ export class Hub implements BusListener {
   }
 
   #publish(site: SiteId, request: PublishRequest): Published | Promise<Published> {
-    const { bus, clock, metrics, seal } = this.#options
+    const { bus, clock, seal } = this.#options
     const start = performance.now()
-    const counted = (published: Published): Published => {
-      metrics.published('api', (performance.now() - start) / 1000, site)
-      return published
-    }
     const published = publish(bus, site, request, clock.now(), seal)
-    return published instanceof Promise ? published.then(counted) : counted(published)
+    if (published instanceof Promise) return published.then(later => this.#counted(later, start, site))
+    return this.#counted(published, start, site)
+  }
+
+  #counted(published: Published, start: number, site: SiteId): Published {
+    this.#options.metrics.published('api', (performance.now() - start) / 1000, site)
+    return published
   }
 
   /** Delivers an event that leaves out a connection, or is traced. */

@@ -1,4 +1,4 @@
-/** How often a property must be read until V8 keeps an inline cache for it; a few hundred times were enough. */
+/** How often a property is read so that V8 keeps an inline cache for it: once was not enough, 1,000 times were. */
 const READS = 2000
 
 /**
