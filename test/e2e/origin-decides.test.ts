@@ -149,6 +149,7 @@ await t.test('remove takes a user out of a thread at once, and refuses the token
     what: 'the bus',
   })
   const token = acme.user('m1', { m: ['read'], n: ['read'] })
+  const old = grant('m1', { m: ['read'] })
   const clients = [await Client.connect(t, a, token), await Client.connect(t, b, token)]
   const other = await Client.connect(t, b, acme.user('m2', { m: ['read'] }))
   for (const client of [...clients, other]) await client.subscribe('m')
@@ -166,7 +167,6 @@ await t.test('remove takes a user out of a thread at once, and refuses the token
     t.same(client.events(), [])
   }
   const late = await Client.connect(t, b, token)
-  const old = grant('m1', { m: ['read'] })
   t.match(await late.ask('subscribe', { threads: ['m'], grant: old }), { refused: { m: { code: 'thread_revoked' } } })
   const newer = grant('m1', { m: ['read'] }, { iat: seconds() + 2 })
   t.match(await late.ask('subscribe', { threads: ['m'], grant: newer }), { chains: { 'thread:m': {} } })
