@@ -3,7 +3,7 @@ import t from 'tap'
 import { soak } from '../bench/soak/run.ts'
 import { SEED } from './support/random.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const options = { seconds: 15, perSecond: 250, seed: SEED, growth: 1.2 }
 // Side by side, since most of the time is spent on waiting until all graces are over.

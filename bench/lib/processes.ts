@@ -66,7 +66,7 @@ export class Child {
     ready: (output: string) => T | undefined,
   ): Promise<[Child, T]> {
     const child = new Child(command, args, env)
-    for (const end = performance.now() + 10_000; ; ) {
+    for (const end = performance.now() + 30_000; ; ) {
       const known = ready(child.#out)
       if (known !== undefined) return [child, known]
       if (child.#ended || performance.now() > end) {

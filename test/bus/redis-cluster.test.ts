@@ -8,7 +8,7 @@ import { until } from '../support/until.ts'
 import { on } from './open.ts'
 
 // A cluster takes seconds to form and to notice a loss.
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 await t.test('the bus keeps the contract on a cluster of three masters', async t => {
   const { address, masters } = await startCluster(t)
@@ -33,7 +33,7 @@ await t.test('when one master dies and comes back, every topic is heard again', 
   await bus.subscribe(topics)
   const before = await sayAll(bus, topics)
   await masters[1]?.kill()
-  await until(() => ear.changes.includes(false), { ms: 15_000, what: 'the loss to be told' })
+  await until(() => ear.changes.includes(false), { what: 'the loss to be told' })
   await t.rejects(sayAll(bus, topics), { code: 'bus_down' }, 'a publication that needs it is refused')
   const served = await Promise.allSettled(topics.map(topic => say(bus, topic)))
   t.ok(served.filter(({ status }) => status === 'fulfilled').length > 100, 'the chains of the others go on')
@@ -54,7 +54,7 @@ await t.test('a lost subscriber connection to one master is told, and healed', a
   const topics = threads(200)
   await bus.subscribe(topics)
   await masters[2]?.cli('CLIENT', 'KILL', 'TYPE', 'pubsub')
-  await until(() => ear.changes.includes(false), { ms: 15_000, what: 'the loss to be told' })
+  await until(() => ear.changes.includes(false), { what: 'the loss to be told' })
   await until(() => bus.up, { ms: 30_000, what: 'the bus to be up again' })
   const placed = await sayAll(bus, topics)
   for (const [i, topic] of topics.entries()) await ear.hears(topic, valid(placed[i]).stamp)

@@ -29,7 +29,7 @@ async function setAhead(redis: RedisServer): Promise<number> {
 }
 
 // Two of these wait for a node to look by itself.
-t.setTimeout(90_000)
+t.setTimeout(300_000)
 
 await t.test('the first head that can be read after a start without Redis is a true one', async t => {
   const redis = await startRedis(t)
@@ -180,7 +180,7 @@ await t.test('a Redis that is emptied while nothing happens is noticed, and told
   await bus.subscribe(topics)
   const placed = await sayAll(bus, topics)
   await redis.cli('FLUSHALL')
-  await until(() => ear.eraChanges.length > 0, { ms: 15_000, what: 'the loss to be noticed' })
+  await until(() => ear.eraChanges.length > 0, { what: 'the loss to be noticed' })
   t.equal(topics.filter(topic => ear.eraChanges.some(concerns => concerns(topic))).length, topics.length)
   t.equal(ear.eraChanges.length, 1)
   t.ok(topics.every((topic, i) => bus.eraStart(topic) > valid(placed[i]).stamp))
@@ -196,7 +196,7 @@ await t.test('a node that another has told of a new era by nothing but its event
   const { stamp } = await say(one.bus, thread('1'))
   await other.ear.hears(thread('1'), stamp)
   const start = one.bus.eraStart(thread('1'))
-  await until(() => other.bus.eraStart(thread('1')) === start, { ms: 15_000, what: 'the other to learn of it' })
+  await until(() => other.bus.eraStart(thread('1')) === start, { what: 'the other to learn of it' })
   t.equal(valid((await one.bus.read([thread('1')]))[0]).head, stamp, 'the chain goes on')
   t.equal(one.bus.eraStart(thread('1')), start)
 })

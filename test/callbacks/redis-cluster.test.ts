@@ -5,7 +5,7 @@ import { newPrefix, valid } from '../contract/node.ts'
 import { startCluster } from '../support/redis.ts'
 import { openQueue } from './open.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const { address, masters } = await startCluster(t)
 

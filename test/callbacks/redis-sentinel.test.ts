@@ -6,7 +6,7 @@ import { until } from '../support/until.ts'
 import { openQueue } from './open.ts'
 
 // A sentinel takes some 10 s to make the old master a replica.
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const { address, servers, failover } = await startSentinel(t)
 

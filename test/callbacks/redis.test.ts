@@ -7,7 +7,7 @@ import { startRedis, type RedisServer } from '../support/redis.ts'
 import { until } from '../support/until.ts'
 import { openQueue } from './open.ts'
 
-t.setTimeout(60_000)
+t.setTimeout(300_000)
 
 const open = (t: Test, { url }: RedisServer, prefix: string): Promise<CallbackQueue> =>
   openQueue(t, { kind: 'single', url }, prefix)

@@ -4,7 +4,7 @@ import t from 'tap'
 import { base64url, forge, HPKE, type Hacker, type Hpke, idOf, keyOf, kidOf, openGroup } from './e2e-scene.ts'
 import { openHacker, openPerson, overTheWire, pack, type Person, signature, tell } from './e2e-scene.ts'
 
-t.setTimeout(60_000)
+t.setTimeout(300_000)
 
 const { hpkeSeal, importPoint, P256 } = (await import(HPKE)) as Hpke
 const EXPECTED = { sender: '1', type: 'm' }

@@ -5,7 +5,7 @@ import { WebSocket } from 'ws'
 import { until } from '../support/until.ts'
 import { FakeRelay } from './fake-relay.ts'
 
-t.setTimeout(90_000)
+t.setTimeout(300_000)
 
 interface Seen {
   readonly relay: Relay

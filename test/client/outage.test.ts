@@ -7,7 +7,7 @@ import { TcpProxy } from '../support/tcp-proxy.ts'
 import { until } from '../support/until.ts'
 import { openPage, type Page } from './page.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const site = new Site('acme')
 
@@ -33,12 +33,11 @@ async function open(t: Test, environment: Record<string, string> = {}): Promise<
   return place
 }
 
-const published = (origin: MessengerOrigin) =>
-  until(() => origin.waiting === 0, { ms: 20_000, what: 'everything to be published' })
+const published = (origin: MessengerOrigin) => until(() => origin.waiting === 0, { what: 'everything to be published' })
 const state = (page: Page, wanted: string) =>
-  until(() => page.relay.state === wanted, { ms: 20_000, what: () => `${wanted}; it was ${page.states.join(' ')}` })
+  until(() => page.relay.state === wanted, { what: () => `${wanted}; it was ${page.states.join(' ')}` })
 const whole = (page: Page, origin: MessengerOrigin, chain: string) =>
-  until(() => page.ids(chain).length >= origin.ids(chain).length, { ms: 20_000, what: () => page.ids(chain).join(' ') })
+  until(() => page.ids(chain).length >= origin.ids(chain).length, { what: () => page.ids(chain).join(' ') })
 
 await t.test(
   'with the relay gone a page polls, and is live again when it is back: each message once, in order',

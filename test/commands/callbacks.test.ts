@@ -7,7 +7,7 @@ import { metric, Site, startRelay } from '../support/relay.ts'
 import { until } from '../support/until.ts'
 import { misused, openFolder, type Outcome, refused } from './throughline.ts'
 
-t.setTimeout(60_000)
+t.setTimeout(300_000)
 
 const acme = new Site('acme')
 const origin = await CallbackOrigin.start(t, status(503, { 'retry-after': '600' }))

@@ -12,7 +12,7 @@ import { until } from '../support/until.ts'
 import { examined, type Findings } from './examined.ts'
 import { openFolder } from './throughline.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const PAGE = readFileSync(join(ROOT, 'docs/operate/doctor.md'), 'utf8')
 const [, RIGHTS = ''] = /^user throughline on >PASSWORD (.*)$/m.exec(PAGE) ?? []

@@ -19,7 +19,7 @@ import { until } from '../support/until.ts'
 import { examined, type Findings } from './examined.ts'
 import { misused, openFolder, type Outcome, refused } from './throughline.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 const folder = await openFolder(t)
 const acme = new Site('acme')
 

@@ -208,7 +208,7 @@ export async function busContract(t: Test, open: OpenBus): Promise<void> {
       await fence(node)
       return ear.of(TOPIC).every(delivery => delivery.stamp !== stamp)
     }
-    await until(isDeaf, { ms: 15_000, what: 'an unsubscribed topic to become silent' })
+    await until(isDeaf, { what: 'an unsubscribed topic to become silent' })
     t.ok(await isDeaf(), 'and it stays so')
   })
 

@@ -11,7 +11,7 @@ import { Client } from '../support/client.ts'
 import { TurnClient } from '../support/stun.ts'
 import { CLI, Site, startRelay } from '../support/relay.ts'
 
-t.setTimeout(60_000)
+t.setTimeout(300_000)
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 const compose = read('deploy/compose.yaml')
 const HOST = 'relay.example.com'

@@ -49,7 +49,7 @@ interface Probe {
   readonly httpGet: { readonly path: string; readonly port: string }
 }
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 const skip = LACKS_HELM
 const newest = VERSIONS.at(-1)!
 const files = readdirSync(join(CHART, 'ci'))

@@ -10,7 +10,7 @@ import { metric, type Relay, Site, startRelay } from '../support/relay.ts'
 import { freeNodePorts, KINDS, NODES, type ReverseProxy, startReverseProxy } from '../support/reverse-proxy.ts'
 import { until } from '../support/until.ts'
 
-t.setTimeout(180_000)
+t.setTimeout(300_000)
 const acme = new Site('acme')
 const token = acme.user('7', { 42: ['read'] })
 const pair = makePair()

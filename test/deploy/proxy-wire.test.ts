@@ -17,7 +17,7 @@ import {
 } from '../support/reverse-proxy.ts'
 import { until } from '../support/until.ts'
 
-t.setTimeout(60_000)
+t.setTimeout(300_000)
 const acme = new Site('acme')
 const pair = makePair()
 const ca = pair.cert

@@ -94,7 +94,7 @@ await t.test('a reconnect to a node that follows the chains already asks Redis n
       for (let i = 0; i < 5; i++) await connectAgain()
       return (await commands()).join() === before.join()
     },
-    { ms: 15_000, what: 'reconnects without a command' },
+    { what: 'reconnects without a command' },
   )
 })
 
@@ -120,7 +120,7 @@ await t.test('a node that is killed costs the other nothing, and its clients see
 
 await t.test(
   'Redis goes away and comes back: sockets stay, clients are told, publishers are told, all heals',
-  { timeout: 60_000 },
+  { timeout: 300_000 },
   async t => {
     const token = acme.user('7', { t6: ['read'], t7: ['read'] })
     const client = await Client.connect(t, b, token)
@@ -161,7 +161,7 @@ await t.test(
 
 await t.test(
   'a node that finds no Redis starts, serves, says so, and joins when Redis comes',
-  { timeout: 60_000 },
+  { timeout: 300_000 },
   async t => {
     const late = await startRedis(t)
     await late.stop()

@@ -6,7 +6,7 @@ import { until } from '../support/until.ts'
 
 // Calls of the demo: signalling by the relay, the rest from browser to browser.
 
-t.setTimeout(90_000)
+t.setTimeout(300_000)
 
 const demo = await Demo.open(t)
 const links = {

@@ -6,7 +6,7 @@ import { openChromium } from '../support/chromium.ts'
 import { startCoturn } from '../support/coturn.ts'
 import { Site, startRelay } from '../support/relay.ts'
 
-t.setTimeout(60_000)
+t.setTimeout(300_000)
 
 const SECRET = 'only-these-tests-know-it'
 const coturn = await startCoturn(

@@ -9,7 +9,7 @@ import { call, type Relay, startRelay } from '../support/relay.ts'
 import { until } from '../support/until.ts'
 import { eddsa, hs256, licence, replaceFile, type Signer, token } from '../trust/signing.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const now = Math.floor(Date.now() / 1000)
 const lifetime = { iat: now, exp: now + 600 }

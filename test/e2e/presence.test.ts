@@ -5,7 +5,7 @@ import { startRedis } from '../support/redis.ts'
 import { call, metric, type Relay, Site, startRelay } from '../support/relay.ts'
 import { until } from '../support/until.ts'
 
-t.setTimeout(90_000)
+t.setTimeout(300_000)
 
 const redis = await startRedis(t)
 const acme = new Site('acme')
@@ -58,7 +58,6 @@ class Watcher {
 
   async sees(...users: string[]): Promise<void> {
     await until(() => this.members.join() === users.toSorted().join(), {
-      ms: 20_000,
       what: () => `${users.join()}; it sees ${this.members.join()}`,
     })
   }
@@ -182,7 +181,7 @@ await t.test('watch tells who is online, and when that changes; a reload is no c
   w2.socket.close()
   await until(
     () => client.frames.some(({ op, users, id }) => op === 'online' && users.w2 === false && id === undefined),
-    { ms: 20_000, what: 'w2 offline' },
+    { what: 'w2 offline' },
   )
   t.notOk(
     client.frames.some(({ op, users, id }) => op === 'online' && 'w1' in users && id === undefined),
@@ -191,7 +190,6 @@ await t.test('watch tells who is online, and when that changes; a reload is no c
   t.same(await client.ask('unwatch', { users: ['w1'] }), { op: 'online', id: 3, users: {} })
   back.socket.close()
   await until(async () => (await call(a, server, '/v1/presence/online', { users: ['w1'] })).body.online.w1 === false, {
-    ms: 20_000,
     what: 'w1 to be offline',
   })
   t.notOk(client.frames.some(({ op, users, id }) => op === 'online' && 'w1' in users && id === undefined))
@@ -257,7 +255,7 @@ await t.test('the people of a node that dies are gone within 15 s, once; of one 
   await watcher.sees('k1', 'k3', 'k4', 'k5')
   await until(
     () => online.frames.some(({ op, users, id }) => op === 'online' && users.k2 === false && id === undefined),
-    { ms: 20_000, what: '2 offline' },
+    { what: '2 offline' },
   )
   polite.kill('SIGTERM')
   polite.kill('SIGTERM')

@@ -174,7 +174,7 @@ async function drip(base: string, start: string): Promise<string> {
   socket.write(start)
   const writing = setInterval(() => socket.write('x-a: b\r\n'), 500)
   try {
-    await until(() => closed, { ms: 15_000, what: () => `the end of ${start}` })
+    await until(() => closed, { what: () => `the end of ${start}` })
   } finally {
     clearInterval(writing)
     socket.destroy()

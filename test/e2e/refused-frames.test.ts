@@ -151,11 +151,11 @@ await t.test('a connect that fails is answered and closed, with the code as the 
 
 await t.test('who does not connect in time is closed', async t => {
   const silent = await Client.open(t, relay)
-  await until(() => silent.closed !== undefined, { ms: 15_000, what: 'the deadline' })
+  await until(() => silent.closed !== undefined, { what: 'the deadline' })
   t.same(silent.closed, { code: 4401, reason: 'connect_timeout' })
 })
 
-await t.test('an open connection ends 30 s after its token', { timeout: 60_000 }, async t => {
+await t.test('an open connection ends 30 s after its token', { timeout: 300_000 }, async t => {
   const now = Math.floor(Date.now() / 1000)
   // The leeway lets a token in that expired 25 s ago, so that the test need not wait for 30.
   const client = await Client.connect(t, relay, acme.user('7', {}, { iat: now - 60, exp: now - 25 }))

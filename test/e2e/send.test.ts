@@ -5,7 +5,7 @@ import { startRedis } from '../support/redis.ts'
 import { call, metric, type Relay, Site, startRelay } from '../support/relay.ts'
 import { until } from '../support/until.ts'
 
-t.setTimeout(60_000)
+t.setTimeout(300_000)
 
 const redis = await startRedis(t)
 const acme = new Site('acme')

@@ -5,7 +5,7 @@ import { Scene } from '../support/scene.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
 import { until } from '../support/until.ts'
 
-t.setTimeout(180_000)
+t.setTimeout(300_000)
 
 async function settle(t: Test, scene: Scene, fault: string): Promise<void> {
   const { dropped } = await scene.close(fault)

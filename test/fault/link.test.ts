@@ -5,7 +5,7 @@ import { startRedis } from '../support/redis.ts'
 import { Scene } from '../support/scene.ts'
 import { TcpProxy } from '../support/tcp-proxy.ts'
 
-t.setTimeout(180_000)
+t.setTimeout(300_000)
 const AWAY = 3000
 
 async function open(t: Test) {

@@ -12,7 +12,7 @@ const [ws = '', api = '', id = '', file = ''] = process.argv.slice(2)
 const sites = JSON.parse(readFileSync(file, 'utf8')) as Record<string, { keys: { k: string }[] }>
 const site = new Site(id, Buffer.from(sites[id]!.keys[0]!.k, 'base64url'))
 
-t.setTimeout(0)
+t.setTimeout(300_000)
 // Not once: with no listener left, tap takes the signal for its own end.
 const ended = new Promise(resolve => {
   process.on('SIGINT', resolve)

@@ -9,7 +9,7 @@ import { until } from '../support/until.ts'
 /** Until there is a release: a commit of before callbacks. At each release, that of the release before. */
 const PREVIOUS = process.env['PREVIOUS'] ?? '525d3e2'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 const skip = lacksCommit(PREVIOUS)
 if (skip) await t.test('two versions side by side', { skip }, () => {})
 else await sideBySide()

@@ -4,7 +4,7 @@ import { startRedis } from '../support/redis.ts'
 import { Scene } from '../support/scene.ts'
 import { until } from '../support/until.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 const redis = await startRedis(t)
 const three = [redis.url, redis.url, redis.url]
 

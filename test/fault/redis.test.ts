@@ -4,7 +4,7 @@ import { type Test, t } from 'tap'
 import { type RedisServer, startRedis } from '../support/redis.ts'
 import { Scene } from '../support/scene.ts'
 
-t.setTimeout(180_000)
+t.setTimeout(300_000)
 
 /** Milliseconds that Redis is away or deaf. */
 const AWAY = 3000

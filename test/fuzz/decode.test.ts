@@ -34,7 +34,7 @@ const BODY_CODES = [
   'too_large',
 ]
 
-t.setTimeout(100_000)
+t.setTimeout(300_000)
 
 const EXAMPLES = [...exampleFrames('Client to relay'), ...exampleFrames('Relay to client')]
 const EVENTS = [

@@ -31,7 +31,7 @@ const LEEWAY = 30
 const LIFETIMES = { user: 86_400, grant: 86_400, server: 3600 }
 const AUDIENCES = { user: 'throughline', grant: 'throughline:grant', server: 'throughline:api' }
 
-t.setTimeout(100_000)
+t.setTimeout(300_000)
 
 const chance = new Chance(SEED)
 const operator = eddsa('op')

@@ -3,7 +3,7 @@ import t from 'tap'
 import { close, complete } from '../../bench/load/crowd.ts'
 import { GuardedNode, NEVER_FULL } from './node.ts'
 
-t.setTimeout(60_000)
+t.setTimeout(300_000)
 
 /** They pay for code, tables and pools, and for the growing of these. */
 const EARLIER = 1000

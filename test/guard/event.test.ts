@@ -8,7 +8,7 @@ import type { Receiver } from '../../bench/lib/receiver.ts'
 import { DATA, GuardedNode, NEVER_FULL, NOBODY } from './node.ts'
 import { writesOf } from './writes.ts'
 
-t.setTimeout(60_000)
+t.setTimeout(300_000)
 
 const WARM = 3000
 const EVENTS = 2000

@@ -8,7 +8,7 @@ import { frameOfText } from '../../bench/lib/receiver.ts'
 import { type RedisServer, startRedis } from '../support/redis.ts'
 import { DATA, GuardedNode, NOBODY } from './node.ts'
 
-t.setTimeout(60_000)
+t.setTimeout(300_000)
 
 const EVENTS = 1000
 const CONNECTIONS = 1000

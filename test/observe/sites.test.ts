@@ -112,7 +112,7 @@ await t.test('callbacks are counted by outcome, and the queue is told', async t 
       const told = (await sites(relay))['acme']!
       return told['callbacks_total outcome=retry']! > 0 && told['callback_queue_depth']! > 0
     },
-    { ms: 15_000, what: 'a fact that waits' },
+    { what: 'a fact that waits' },
   )
   const told = (await sites(relay))['acme']!
   t.ok(told['callback_queue_age_seconds']! > 0, 'and how long it has waited')
@@ -125,7 +125,7 @@ await t.test('facts that are given up are logged once, with the site and how man
     relay.log
       .filter(line => line.includes('facts for a callback were given up'))
       .map(line => JSON.parse(line) as object)
-  await until(() => lines().length > 0, { ms: 15_000, what: 'the line' })
+  await until(() => lines().length > 0, { what: 'the line' })
   const dropped = (await sites(relay))['acme']!['callbacks_total outcome=dropped']
   t.match(lines(), [{ site: 'acme', facts: dropped, level: 40 }])
 })

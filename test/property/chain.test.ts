@@ -11,7 +11,7 @@ import type { Order, Outcome } from './worlds.ts'
 const RUNS = Number(process.env['RUNS'] ?? (process.env['SEED'] === undefined ? 1500 : 1))
 const STEPS = 60
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 await t.test(`each client ends whole, in ${RUNS} worlds of ${STEPS} steps (SEED=${SEED})`, async t => {
   const order: Order = { seed: SEED, runs: RUNS, steps: STEPS }

@@ -32,7 +32,7 @@ export async function startPrometheus(t: Teardown, file: string, folder: string)
     child.kill('SIGKILL')
     await exit
   })
-  await until(() => said.includes('Server is ready'), { ms: 20_000, what: () => `a Prometheus; it said:\n${said}` })
+  await until(() => said.includes('Server is ready'), { what: () => `a Prometheus; it said:\n${said}` })
   return async (path, parameters = {}) => {
     const response = await fetch(`http://${listen}/api/v1/${path}?${new URLSearchParams(parameters).toString()}`)
     const { status, error, data } = (await response.json()) as { status: string; error?: string; data: unknown }

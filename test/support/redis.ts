@@ -206,7 +206,6 @@ export async function startSentinel(t: Test): Promise<SentinelSetup> {
     return servers.find(server => server.port === Number(port)) ?? first
   }
   await until(async () => (await ask('REPLICAS')).includes('master-link-status\nok'), {
-    ms: 20_000,
     what: 'a sentinel that knows the replica',
   })
 

@@ -94,7 +94,6 @@ export async function startRelay(
   })
   const log = linesOf(child)
   await until(() => log.some(line => line.includes('"port":"ws"')), {
-    ms: 20_000,
     what: () => `a relay that listens; it said:\n${log.join('\n')}`,
   })
   const address = (port: string): string =>

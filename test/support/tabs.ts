@@ -107,7 +107,7 @@ export class Tab {
         ids = (await this.seen()).events.filter(({ chain }) => chain === 'thread:1').map(({ id }) => id)
         return ids.length >= count
       },
-      { ms: 20_000, what: () => `${count} events: ${ids.join(' ')}` },
+      { what: () => `${count} events: ${ids.join(' ')}` },
     )
     return ids
   }

@@ -5,7 +5,7 @@ import { openScene } from '../../support/tabs.ts'
 import { TcpProxy } from '../../support/tcp-proxy.ts'
 import { until } from '../../support/until.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const DROPS = { worker: 200, leader: 30 }
 

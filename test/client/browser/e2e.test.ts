@@ -11,7 +11,7 @@ import { call, Site, startRelay } from '../../support/relay.ts'
 
 // Two people in a real browser, a real relay, and an origin that stores and passes on only what it cannot read.
 
-t.setTimeout(60_000)
+t.setTimeout(300_000)
 
 const SCRIPT = readFileSync(new URL('../../../../client/dist/script/e2e.js', import.meta.url))
 

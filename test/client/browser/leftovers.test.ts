@@ -6,7 +6,7 @@ import { until } from '../../support/until.ts'
 import { freePort } from '../../support/ports.ts'
 import { FakeRelay } from '../fake-relay.ts'
 
-t.setTimeout(90_000)
+t.setTimeout(300_000)
 
 const SHARES = ['worker', 'leader', 'none'] as const
 const NOTHING: Leftovers = { listeners: [], timers: 0, open: [] }

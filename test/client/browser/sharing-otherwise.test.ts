@@ -4,7 +4,7 @@ import { t } from 'tap'
 import { openScene, type Tab, type TabOptions } from '../../support/tabs.ts'
 import { until } from '../../support/until.ts'
 
-t.setTimeout(120_000)
+t.setTimeout(300_000)
 
 const { version: VERSION } = createRequire(import.meta.url)('../../../../client/package.json') as { version: string }
 

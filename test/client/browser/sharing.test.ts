@@ -3,7 +3,7 @@ import { t } from 'tap'
 import { openScene, type Tab } from '../../support/tabs.ts'
 import { until } from '../../support/until.ts'
 
-t.setTimeout(180_000)
+t.setTimeout(300_000)
 
 const scene = await openScene(t)
 const { origin, context } = scene

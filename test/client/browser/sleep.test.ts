@@ -4,7 +4,7 @@ import { openScene, type Tab } from '../../support/tabs.ts'
 import { until } from '../../support/until.ts'
 import { FakeRelay } from '../fake-relay.ts'
 
-t.setTimeout(90_000)
+t.setTimeout(300_000)
 
 const HEARTBEAT_S = 5
 const BEAT_MS = 1000

@@ -4,7 +4,7 @@ import { openScene, type Tab } from '../../support/tabs.ts'
 import { TcpProxy } from '../../support/tcp-proxy.ts'
 import { until } from '../../support/until.ts'
 
-t.setTimeout(60_000)
+t.setTimeout(300_000)
 
 // Each wait is as long as it can be.
 const UNLUCKY = 'Math.random = () => 0.999;'
