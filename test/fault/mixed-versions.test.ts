@@ -93,13 +93,13 @@ async function sideBySide(): Promise<void> {
   await t.test('what an origin decides at one counts at the other', async t => {
     for (const [here, there] of [nodes, nodes.toReversed()] as [Relay, Relay][]) {
       const sub = `guest-${there.pid}`
+      const token = acme.user(sub)
       const guest = await member(there, sub)
       await guest.subscribe('42', '43')
       await call(here, server, '/v1/threads/43/members', { remove: [sub] })
       await guest.expect(({ op, perms }) => op === 'members' && perms.length === 0, 'to be removed')
       await call(here, server, `/v1/users/${sub}/disconnect`, { revoke: true })
       t.match(await guest.expectClose(), { code: 4410 })
-      const token = acme.user(sub)
       for (const node of nodes) {
         const again = await Client.open(t, node)
         again.send({ op: 'connect', token })
