@@ -68,8 +68,10 @@ export function amongTabs({ name, hub: options, onchange, onlost, onfail }: Lead
         : openLine({
             hub: options,
             join(hello) {
+              // Before the hello: the leader may answer it at once.
+              const line = new BroadcastChannel(name + hello.id)
               channel.postMessage(hello)
-              return new BroadcastChannel(name + hello.id)
+              return line
             },
             onlost,
             onfail,
