@@ -22,8 +22,8 @@ const open = (options: Options): Promise<Tab> => scene.open({ workerUrl: '/count
 const close = ({ page }: Tab): Promise<unknown> => page.evaluate('relay.close()')
 
 /**
- * Waits until a page holds no more than this: what it asked of the browser last may have to be answered first. It may be
- * less timers, if one of a question was counted.
+ * Waits until a page holds no more than this: what it asked of the browser last may have to be answered first. Fewer
+ * timers are as good: one of a question may have been counted.
  */
 async function holds(tab: Tab, wanted: Leftovers, of = leftoversOf): Promise<void> {
   let left = await of(tab.page)
